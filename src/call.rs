@@ -1,0 +1,286 @@
+//! What travels through the layers.
+//!
+//! Two requests, two answers. [`Inbound`] is a client's call; it passes admission once and
+//! dispatch answers it with an [`Answer`], bytes in the client's dialect. Dispatch makes one
+//! [`Call`] per target and key: an exchange with an upstream, which the upstream stack (retry,
+//! slots, deadline, idle, transport) answers with a [`Reply`], still in the upstream's dialect.
+//!
+//! What a layer needs is a field here, so that the compiler proves it is there.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::HeaderMap;
+use tokio::{sync::Semaphore, time::Instant};
+use uuid::Uuid;
+
+use crate::{
+    config::Policy,
+    error::{Error, UpstreamError},
+    framing::Frame,
+};
+
+/// A wire format. Every dialect is spoken by clients, by upstreams or by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI chat completions.
+    OpenAiChat,
+    /// Anthropic Messages.
+    Anthropic,
+}
+
+/// Who called: a configured key, or anybody on a loopback address without keys.
+#[derive(Debug)]
+pub struct Caller {
+    /// The key's configured name; `anonymous` without keys. Safe to log.
+    pub name: Arc<str>,
+    /// Patterns of the model names this key may call (`fast`, `openai/*`, `*`).
+    pub models: Vec<String>,
+    pub limits: Limits,
+}
+
+/// Limits of one key or one model; `None` is unlimited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Limits {
+    pub requests_per_minute: Option<u32>,
+    pub tokens_per_minute: Option<u32>,
+    pub concurrent: Option<u32>,
+}
+
+/// A client's call, as the endpoint hands it to the stack.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Minted here; the client's own id is only noted (rule C5).
+    pub id: Uuid,
+    pub dialect: Dialect,
+    pub caller: Arc<Caller>,
+    /// The model as the client named it.
+    pub model: String,
+    pub stream: bool,
+    /// The client asked for a usage chunk (`stream_options.include_usage`).
+    pub include_usage: bool,
+    /// Every loss in translation is a 400 (`x-sluis-strict: true`).
+    pub strict: bool,
+    /// Only this provider may serve it (`/{provider}/v1/...`).
+    pub pinned: Option<String>,
+    /// The body as it came, decompressed.
+    pub body: Bytes,
+    /// The client's headers, for the few that travel on.
+    pub headers: HeaderMap,
+    /// Prompt estimate plus the asked maximum, in tokens, for admission.
+    pub estimate: Estimate,
+    pub started: Instant,
+}
+
+/// A guess of a call's tokens, made before any work is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    pub prompt: u64,
+    /// The asked maximum, or a default when the client asked for none.
+    pub output: u64,
+}
+
+/// What the client gets.
+pub struct Answer {
+    pub notes: Notes,
+    pub body: AnswerBody,
+}
+
+pub enum AnswerBody {
+    Whole(Bytes),
+    /// Bytes at event boundaries: whatever stands between two items may be a keep-alive.
+    Stream(ByteStream),
+}
+
+/// Client-dialect bytes, each item one or more whole events. The first error ends it.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// An error with what is known of the call, so that the error's head is as informative as an
+/// answer's.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: Error,
+    pub notes: Notes,
+}
+
+/// What the response head tells of a call (design section 6.9).
+#[derive(Debug, Clone, Default)]
+pub struct Notes {
+    /// `provider/model` of the last target tried.
+    pub target: Option<Arc<str>>,
+    /// Upstream exchanges begun, all targets and keys together.
+    pub attempts: u32,
+    /// Request fields that were dropped in translation.
+    pub dropped: Vec<String>,
+    /// The caller's own limits after admission.
+    pub limits: Vec<LimitState>,
+    pub upstream_request_id: Option<String>,
+}
+
+/// One limit's state, for the `x-ratelimit-*` headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitState {
+    /// `requests` or `tokens`.
+    pub name: &'static str,
+    pub limit: u32,
+    pub remaining: u32,
+    /// Until the limit is whole again.
+    pub reset: Duration,
+}
+
+/// One model of one provider, with the rules for calling it.
+#[derive(Debug)]
+pub struct Target {
+    /// `provider/model`.
+    pub label: Arc<str>,
+    /// The configured provider's name.
+    pub provider: Arc<str>,
+    /// The upstream's own model id.
+    pub model: Arc<str>,
+    pub policy: Policy,
+    /// How the upstream is reached; equal ones share a connection pool.
+    pub connection: Connection,
+    /// Live exchanges allowed at once, when limited (rule Q2).
+    pub slots: Option<Arc<Semaphore>>,
+}
+
+/// What makes two upstream clients different.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Connection {
+    pub connect_timeout: Duration,
+    /// HTTP/2 without TLS, by prior knowledge.
+    pub http2_prior_knowledge: bool,
+    /// A PEM file of further certificate authorities.
+    pub ca_file: Option<std::path::PathBuf>,
+}
+
+/// One exchange with one target under one key.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub id: Uuid,
+    pub target: Arc<Target>,
+    /// What the request's body is written in.
+    pub dialect: Dialect,
+    pub stream: bool,
+    /// Signed and ready to send; cheap to clone, since the body is shared.
+    pub request: http::Request<Bytes>,
+    /// The total clock, absolute.
+    pub deadline: Instant,
+    /// Another key of the provider stands ready, so a key-bound failure returns at once.
+    pub rotates: bool,
+    pub attempts: Attempts,
+}
+
+/// Counts the exchanges a client's call has caused.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts(Arc<AtomicU32>);
+
+/// An upstream's answer, accepted: a success status, and for a stream a first event that is no
+/// error.
+pub struct Reply {
+    pub head: http::response::Parts,
+    pub body: ReplyBody,
+}
+
+pub enum ReplyBody {
+    /// A unary answer, read whole.
+    Whole(Bytes),
+    Frames(Frames),
+}
+
+/// An upstream's events as they come. Dropping it aborts the exchange.
+pub type Frames = Pin<Box<dyn Stream<Item = Result<Frame, Error>> + Send>>;
+
+/// How a client's call ended. Every call ends exactly once (design section 6.8).
+#[derive(Debug, Clone)]
+pub enum End {
+    Finished,
+    Failed(Error),
+    /// The client left (rule D2), or the drain limit cut it off.
+    Canceled,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Anybody, on a gateway without keys.
+    pub fn anonymous() -> Self {
+        Self { name: "anonymous".into(), models: vec!["*".into()], limits: Limits::default() }
+    }
+
+    /// Whether this key may call the model of this public name. A pattern is a name, or a prefix
+    /// with one `*` at its end.
+    pub fn may_call(&self, model: &str) -> bool {
+        self.models.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => pattern == model,
+        })
+    }
+}
+
+// === impl Attempts ===
+
+impl Attempts {
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Failure ===
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, notes: Notes::default() }
+    }
+}
+
+impl From<UpstreamError> for Failure {
+    fn from(error: UpstreamError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+// === impl Answer, Reply ===
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::Stream(_) => "Stream",
+        })
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.head.status).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::Frames(_) => "Frames",
+        })
+    }
+}

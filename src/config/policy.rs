@@ -1,0 +1,61 @@
+//! The resolved rules of a call: what is left when global, provider and model values have been
+//! laid over one another (the nearest one wins). Plain data that travels in `call::Target`.
+
+use std::time::Duration;
+
+/// How one target is called.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    pub deadlines: Deadlines,
+    pub retry: Retry,
+}
+
+/// The four clocks (design section 6.4; rule O1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Name lookup, TCP and TLS together. Default 2 s (rule F5).
+    pub connect: Duration,
+    /// From sending an attempt to the first whole event, or to the whole answer of a unary call.
+    /// Default 60 s.
+    pub first_event: Duration,
+    /// Between two events, counted only while we wait for the upstream. Default 60 s.
+    pub idle: Duration,
+    /// From the arrival of the call to its end, attempts and fallbacks included. Default 10 min.
+    pub total: Duration,
+}
+
+/// Tries of the same target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Retry {
+    /// Tries per target, the first included. Default 3.
+    pub attempts: u32,
+    /// The first backoff is a random time up to this. Default 250 ms.
+    pub base: Duration,
+    /// No backoff is longer. Default 8 s.
+    pub max: Duration,
+    /// A `retry-after` longer than this is not waited for: the call moves on, or the client gets
+    /// the 429 with the header. Default 10 s.
+    pub max_retry_after: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            first_event: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            base: Duration::from_millis(250),
+            max: Duration::from_secs(8),
+            max_retry_after: Duration::from_secs(10),
+        }
+    }
+}

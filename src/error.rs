@@ -1,0 +1,493 @@
+//! What went wrong, whose fault it is, and whether it may be tried again.
+//!
+//! One enum for the whole house. Three total functions carry every decision that hangs on it:
+//! [`Error::status`] (what HTTP says), [`Error::kind`] (OpenAI's `type`, `code` and `param`) and
+//! [`Error::verdict`] (what retry and fallback do). None has a wildcard arm, so a new variant
+//! cannot be forgotten. How an error looks on the wire is the client dialect's business
+//! (`wire::ClientDialect::error`). No variant ever holds a secret.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can end a call early.
+#[derive(Debug, Clone)]
+pub enum Error {
+    /// The request cannot be served as it stands: 400 naming the field.
+    Invalid {
+        message: String,
+        /// The offending field, as a JSON-path-like string (`messages[0].role`).
+        param: Option<String>,
+        /// OpenAI's machine code, such as `invalid_json` or `missing_required_parameter`.
+        code: Option<&'static str>,
+    },
+    /// The request body is larger than the limit, in bytes: 413.
+    BodyTooLarge { limit_bytes: u64 },
+    /// `content-encoding` or `content-type` that is not understood: 415.
+    UnsupportedMedia { message: String },
+    /// No key, or one that is not known: 401.
+    Unauthenticated { message: String },
+    /// The model name leads nowhere, or the key may not use it: 404 with the near misses.
+    ModelNotFound { model: String, near: Vec<String> },
+    /// No such path: 404.
+    RouteNotFound { method: String, path: String },
+    /// The path exists, the verb does not: 405.
+    MethodNotAllowed { method: String, path: String },
+    /// A limit of ours is used up: 429 with `retry-after`.
+    RateLimited {
+        /// What ran out: `requests per minute`, `tokens per minute`, `concurrent requests`.
+        what: &'static str,
+        /// Whose limit it is (`key "ci"`, `model "fast"`).
+        whose: String,
+        /// When trying again can help; `None` when it never will (larger than the whole limit).
+        retry_after: Option<Duration>,
+    },
+    /// The upstream answered with an error, by status or in its stream.
+    Upstream(Box<UpstreamError>),
+    /// One of the four clocks ran out: 504 with a code that names it.
+    Timeout(Clock),
+    /// The upstream could not be reached, or the connection broke before its first event: 502.
+    Network {
+        message: String,
+        /// The exchange died on a connection before a single byte of an answer came, as a reused
+        /// connection does that the other side had closed.
+        stale: bool,
+    },
+    /// A success status with a body that is no answer: 502.
+    BadReply { message: String },
+    /// The stream broke off, or ended without a terminal event, after it had begun.
+    Interrupted { message: String },
+    /// Every target of the model is set aside for now: 503.
+    NoTarget { message: String, retry_after: Option<Duration> },
+    /// The gateway is shutting down and the drain limit has passed: 503.
+    ShuttingDown,
+    /// A bug of ours, caught: 500. The detail goes to the log, not to the client.
+    Internal { message: String },
+}
+
+/// The four clocks of a call (design section 6.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    Connect,
+    FirstEvent,
+    Idle,
+    Total,
+}
+
+/// An upstream's own words about a failure, read by its dialect.
+#[derive(Debug, Clone)]
+pub struct UpstreamError {
+    /// The upstream's HTTP status; for an in-band error the status its class stands for.
+    pub status: StatusCode,
+    pub class: Class,
+    /// The upstream's message, unchanged; a neutral sentence when it sent none (or HTML).
+    pub message: String,
+    /// `type` as the upstream spelled it.
+    pub kind: Option<String>,
+    pub code: Option<String>,
+    pub param: Option<String>,
+    /// From `retry-after-ms`, `retry-after` (seconds or HTTP date) or the vendor's own field.
+    pub retry_after: Option<Duration>,
+    /// The upstream's `x-ratelimit-*` headers, kept for the client of a 429 (rule F8).
+    pub limits: HeaderMap,
+    /// The upstream's `x-request-id` or `request-id`.
+    pub request_id: Option<String>,
+}
+
+/// What an upstream error means, judged by status, code and message class together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The request is wrong; it goes back as it came.
+    Invalid,
+    /// Prompt and answer do not fit the model's window (rule M3).
+    ContextLength,
+    /// Refused by a content policy before generation.
+    ContentPolicy,
+    /// The operator's credential is bad or lacks a right (401, 403).
+    Credentials,
+    /// Money or quota is gone: permanent although it may be a 429 (402, `insufficient_quota`).
+    Quota,
+    RateLimit,
+    NotFound,
+    TooLarge,
+    /// 408, 425, or a 409 that says a retry helps.
+    Transient,
+    Conflict,
+    /// 503, 529.
+    Overloaded,
+    /// Any other 5xx.
+    Server,
+}
+
+/// OpenAI's names for an error; other client dialects map from these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    pub kind: String,
+    pub code: Option<String>,
+    pub param: Option<String>,
+}
+
+/// What retry and fallback may do about an error that came before the first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try the same target again, not before `after` if given. When `key_bound`, another key of
+    /// the provider is tried first, with no wait and without spending an attempt (rule F3).
+    Again { after: Option<Duration>, key_bound: bool },
+    /// This target will not serve it. When `key_bound`, another key of the provider may.
+    MoveOn { key_bound: bool },
+    /// The client's own: it goes back as it came and nothing else is tried.
+    Return,
+}
+
+// === impl Error ===
+
+impl Error {
+    /// A 400 that names the field.
+    pub fn invalid(message: impl Into<String>, param: impl Into<String>, code: &'static str) -> Self {
+        Self::Invalid { message: message.into(), param: Some(param.into()), code: Some(code) }
+    }
+
+    /// The HTTP status the client sees when the head has not been sent yet.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMedia { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::ModelNotFound { .. } | Self::RouteNotFound { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Upstream(error) => error.client_status(),
+            Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Network { .. } | Self::BadReply { .. } | Self::Interrupted { .. } => StatusCode::BAD_GATEWAY,
+            Self::NoTarget { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// OpenAI's `type`, `code` and `param` (wire/openai-errors.md section 2.1; codes of the design).
+    pub fn kind(&self) -> Kind {
+        let (kind, code, param): (&str, Option<&str>, Option<String>) = match self {
+            Self::Invalid { param, code, .. } => ("invalid_request_error", *code, param.clone()),
+            Self::BodyTooLarge { .. } => ("invalid_request_error", Some("request_too_large"), None),
+            Self::UnsupportedMedia { .. } => ("invalid_request_error", Some("unsupported_content_type"), None),
+            Self::Unauthenticated { .. } => ("invalid_request_error", Some("invalid_api_key"), None),
+            Self::ModelNotFound { .. } => ("invalid_request_error", Some("model_not_found"), Some("model".into())),
+            Self::RouteNotFound { .. } => ("invalid_request_error", Some("unknown_url"), None),
+            Self::MethodNotAllowed { .. } => ("invalid_request_error", Some("method_not_supported"), None),
+            Self::RateLimited { .. } => ("rate_limit_error", Some("rate_limit_exceeded"), None),
+            Self::Upstream(error) => return error.client_kind(),
+            Self::Timeout(clock) => ("server_error", Some(clock.code()), None),
+            Self::Network { .. } => ("server_error", Some("upstream_unreachable"), None),
+            Self::BadReply { .. } => ("server_error", Some("bad_upstream_response"), None),
+            Self::Interrupted { .. } => ("server_error", Some("upstream_stream_interrupted"), None),
+            Self::NoTarget { .. } => ("service_unavailable_error", Some("server_is_overloaded"), None),
+            Self::ShuttingDown => ("service_unavailable_error", Some("shutting_down"), None),
+            Self::Internal { .. } => ("server_error", Some("internal_error"), None),
+        };
+        Kind { kind: kind.into(), code: code.map(Into::into), param }
+    }
+
+    /// The sentence the client reads. The upstream's own words survive.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Invalid { message, .. }
+            | Self::UnsupportedMedia { message }
+            | Self::Unauthenticated { message }
+            | Self::Network { message, .. }
+            | Self::BadReply { message }
+            | Self::Interrupted { message }
+            | Self::NoTarget { message, .. } => message.clone(),
+            Self::BodyTooLarge { limit_bytes } => {
+                format!("The request body is larger than the limit of {limit_bytes} bytes.")
+            }
+            Self::ModelNotFound { model, near } if near.is_empty() => {
+                format!("The model `{model}` does not exist or you do not have access to it.")
+            }
+            Self::ModelNotFound { model, near } => format!(
+                "The model `{model}` does not exist or you do not have access to it. Did you mean {}?",
+                near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+            ),
+            Self::RouteNotFound { method, path } => format!("Unknown request URL: {method} {path}."),
+            Self::MethodNotAllowed { method, path } => format!("{method} is not supported on {path}."),
+            Self::RateLimited { what, whose, retry_after: Some(wait) } => format!(
+                "Rate limit reached for {whose}: {what}. Please try again in {}s.",
+                wait.as_secs_f64().ceil().max(1.0)
+            ),
+            Self::RateLimited { what, whose, retry_after: None } => {
+                format!("This request alone is larger than the limit of {whose}: {what}.")
+            }
+            Self::Upstream(error) => error.client_message(),
+            Self::Timeout(clock) => clock.message().into(),
+            Self::ShuttingDown => "The gateway is shutting down; please try again.".into(),
+            Self::Internal { .. } => "The gateway failed to handle this request.".into(),
+        }
+    }
+
+    /// What may be tried next (design section 6.5; rules F1, F3, F4).
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Upstream(error) => error.verdict(),
+            Self::Timeout(Clock::Total) => Verdict::Return,
+            // An unreachable host stays unreachable for the length of a backoff more often than
+            // not, but one refused connect during a restart is the commonest blip of all.
+            Self::Timeout(Clock::Connect) | Self::Network { .. } | Self::BadReply { .. } => {
+                Verdict::Again { after: None, key_bound: false }
+            }
+            // Waiting the whole first-event clock again would multiply the client's wait.
+            Self::Timeout(Clock::FirstEvent | Clock::Idle) => Verdict::MoveOn { key_bound: false },
+            Self::Interrupted { .. } => Verdict::Again { after: None, key_bound: false },
+            Self::NoTarget { .. } => Verdict::MoveOn { key_bound: false },
+            Self::Invalid { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::Unauthenticated { .. }
+            | Self::ModelNotFound { .. }
+            | Self::RouteNotFound { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::RateLimited { .. }
+            | Self::ShuttingDown
+            | Self::Internal { .. } => Verdict::Return,
+        }
+    }
+
+    /// How long the client should wait, for `retry-after`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::NoTarget { retry_after, .. } => *retry_after,
+            Self::Upstream(error) => error.retry_after,
+            Self::Invalid { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::Unauthenticated { .. }
+            | Self::ModelNotFound { .. }
+            | Self::RouteNotFound { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::Timeout(_)
+            | Self::Network { .. }
+            | Self::BadReply { .. }
+            | Self::Interrupted { .. }
+            | Self::ShuttingDown
+            | Self::Internal { .. } => None,
+        }
+    }
+
+    /// Whether to tell the SDK not to retry by itself (`x-should-retry: false`): the cure is not
+    /// time, or we have spent our own attempts and three times three would be nine.
+    pub fn forbids_client_retry(&self) -> bool {
+        match self {
+            Self::Upstream(error) => {
+                error.class == Class::Quota
+                    || error.class == Class::Credentials
+                    || (error.retry_after.is_none() && error.class != Class::RateLimit)
+            }
+            Self::RateLimited { retry_after, .. } => retry_after.is_none(),
+            Self::Timeout(_) | Self::Network { .. } | Self::BadReply { .. } | Self::Interrupted { .. } => true,
+            Self::NoTarget { .. } | Self::ShuttingDown => false,
+            Self::Invalid { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::Unauthenticated { .. }
+            | Self::ModelNotFound { .. }
+            | Self::RouteNotFound { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::Internal { .. } => true,
+        }
+    }
+
+    /// A short stable name for logs and metric labels.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid_request",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::UnsupportedMedia { .. } => "unsupported_media",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::ModelNotFound { .. } => "model_not_found",
+            Self::RouteNotFound { .. } => "route_not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Upstream(error) => error.class.label(),
+            Self::Timeout(clock) => clock.code(),
+            Self::Network { .. } => "upstream_unreachable",
+            Self::BadReply { .. } => "bad_upstream_response",
+            Self::Interrupted { .. } => "upstream_stream_interrupted",
+            Self::NoTarget { .. } => "no_target",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal { .. } => "internal",
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Self::Internal { message } = self {
+            return f.write_str(message);
+        }
+        f.write_str(&self.message())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<UpstreamError> for Error {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(Box::new(error))
+    }
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// The `code` that names the clock (rule O1).
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Connect => "timeout_connect",
+            Self::FirstEvent => "timeout_first_event",
+            Self::Idle => "timeout_idle",
+            Self::Total => "timeout_total",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Connect => "The upstream could not be connected to in time.",
+            Self::FirstEvent => "The upstream did not begin to answer in time.",
+            Self::Idle => "The upstream fell silent in the middle of its answer.",
+            Self::Total => "The call took longer than its total deadline.",
+        }
+    }
+}
+
+// === impl UpstreamError ===
+
+impl UpstreamError {
+    /// A bare error of `status`, classed by the status alone.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            class: Class::of_status(status),
+            message: message.into(),
+            kind: None,
+            code: None,
+            param: None,
+            retry_after: None,
+            limits: HeaderMap::new(),
+            request_id: None,
+        }
+    }
+
+    fn client_status(&self) -> StatusCode {
+        match self.class {
+            Class::Credentials => StatusCode::BAD_GATEWAY,
+            Class::Quota | Class::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+            Class::ContextLength | Class::ContentPolicy => StatusCode::BAD_REQUEST,
+            // OpenAI's clients know 503, not Anthropic's 529.
+            Class::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Class::NotFound => StatusCode::NOT_FOUND,
+            Class::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Class::Invalid | Class::Transient | Class::Conflict => self.client_error_status(),
+            Class::Server if self.status.is_server_error() => self.status,
+            Class::Server => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn client_error_status(&self) -> StatusCode {
+        if self.status.is_client_error() { self.status } else { StatusCode::BAD_REQUEST }
+    }
+
+    fn client_kind(&self) -> Kind {
+        let (kind, code) = match self.class {
+            Class::Credentials => {
+                return Kind { kind: "server_error".into(), code: Some("upstream_credentials".into()), param: None };
+            }
+            Class::Quota => ("insufficient_quota", Some("insufficient_quota")),
+            Class::RateLimit => ("rate_limit_error", Some("rate_limit_exceeded")),
+            Class::ContextLength => ("invalid_request_error", Some("context_length_exceeded")),
+            Class::ContentPolicy => ("invalid_request_error", Some("content_policy_violation")),
+            Class::NotFound => ("invalid_request_error", Some("model_not_found")),
+            Class::TooLarge => ("invalid_request_error", Some("request_too_large")),
+            Class::Invalid | Class::Transient | Class::Conflict => ("invalid_request_error", None),
+            Class::Overloaded => ("service_unavailable_error", Some("server_is_overloaded")),
+            Class::Server => ("server_error", None),
+        };
+        // M3: the overflow code is fixed, because clients compact on it.
+        let fixed = self.class == Class::ContextLength;
+        Kind {
+            kind: self.kind.clone().unwrap_or_else(|| kind.into()),
+            code: if fixed { code.map(Into::into) } else { self.code.clone().or(code.map(Into::into)) },
+            param: self.param.clone(),
+        }
+    }
+
+    fn client_message(&self) -> String {
+        match self.class {
+            Class::Credentials => format!("The gateway's credentials were refused by the upstream: {}", self.message),
+            Class::Invalid
+            | Class::ContextLength
+            | Class::ContentPolicy
+            | Class::Quota
+            | Class::RateLimit
+            | Class::NotFound
+            | Class::TooLarge
+            | Class::Transient
+            | Class::Conflict
+            | Class::Overloaded
+            | Class::Server => self.message.clone(),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self.class {
+            Class::RateLimit => Verdict::Again { after: self.retry_after, key_bound: true },
+            Class::Transient | Class::Overloaded | Class::Server => {
+                Verdict::Again { after: self.retry_after, key_bound: false }
+            }
+            Class::Credentials | Class::Quota => Verdict::MoveOn { key_bound: true },
+            Class::Invalid
+            | Class::ContextLength
+            | Class::ContentPolicy
+            | Class::NotFound
+            | Class::TooLarge
+            | Class::Conflict => Verdict::Return,
+        }
+    }
+}
+
+// === impl Class ===
+
+impl Class {
+    /// The class of a bare status, before code and message refine it (rule F1).
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 | 403 => Self::Credentials,
+            402 => Self::Quota,
+            404 => Self::NotFound,
+            408 | 425 => Self::Transient,
+            409 => Self::Conflict,
+            413 => Self::TooLarge,
+            429 => Self::RateLimit,
+            503 | 529 => Self::Overloaded,
+            code if code >= 500 => Self::Server,
+            _ => Self::Invalid,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Invalid => "upstream_invalid",
+            Self::ContextLength => "context_length",
+            Self::ContentPolicy => "content_policy",
+            Self::Credentials => "upstream_credentials",
+            Self::Quota => "upstream_quota",
+            Self::RateLimit => "upstream_rate_limit",
+            Self::NotFound => "upstream_not_found",
+            Self::TooLarge => "upstream_too_large",
+            Self::Transient => "upstream_transient",
+            Self::Conflict => "upstream_conflict",
+            Self::Overloaded => "upstream_overloaded",
+            Self::Server => "upstream_server",
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The canonical stream: `Start (Open Delta* Close)* Usage* Finish`.
+//!
+//! Blocks are told apart by index and may overlap, because in the chat dialect they do. Indices
+//! count 0, 1, 2 over the whole answer. A later `Usage` replaces an earlier one field by field;
+//! the decoder has merged them already, so each carries the full counts so far (rule C2).
+
+use super::{Annotation, Finish, Usage};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Once, first.
+    Start {
+        id: String,
+        model: String,
+        created: u64,
+    },
+    Open {
+        index: u32,
+        block: Opening,
+    },
+    Delta {
+        index: u32,
+        delta: Delta,
+    },
+    Close {
+        index: u32,
+    },
+    Annotation(Annotation),
+    Usage(Usage),
+    /// Once; only `Usage` may follow.
+    Finish {
+        reason: Finish,
+        stop_sequence: Option<String>,
+    },
+}
+
+/// What kind of block begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    Text,
+    Reasoning,
+    /// Complete at once; no deltas follow.
+    RedactedReasoning {
+        data: String,
+    },
+    ToolCall {
+        id: String,
+        name: String,
+    },
+    Refusal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    Text(String),
+    Reasoning(String),
+    /// The whole signature of a reasoning block, once, last.
+    Signature(String),
+    /// A piece of a tool call's JSON text.
+    Arguments(String),
+    Refusal(String),
+}

@@ -1,0 +1,19 @@
+//! sluis: an OpenAI-compatible gateway for large language models.
+//!
+//! This file is the map: one sentence per room. Arrows point one way: server, routing, layers and
+//! upstream, providers, wire, then framing and ir.
+
+/// What travels through the layers: calls, answers, targets, ends.
+pub mod call;
+/// What the operator wrote, checked and resolved.
+pub mod config;
+/// What went wrong, whose fault it is, and whether it may be tried again.
+pub mod error;
+/// Bytes to frames.
+pub mod framing;
+/// The canonical form every dialect converts to and from.
+pub mod ir;
+/// Vendors: catalogue rows and the few that need behaviour.
+pub mod providers;
+/// Dialects: wire formats as clients and upstreams speak them.
+pub mod wire;

@@ -1,0 +1,152 @@
+//! Dialects: wire formats as clients and upstreams speak them, each converted to and from the
+//! canonical form, and nothing else. Pure: no clock, no socket, no environment.
+//!
+//! A dialect is a folder. What a vendor does differently within a dialect is `providers/`.
+//!
+//! [`Relay`] is the way back of a stream, one per call: either the bytes pass
+//! (`openai_chat::Passthrough`) or they are decoded and encoded ([`translate::Translate`]).
+
+pub mod json;
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    error::{Error, Result, UpstreamError},
+    framing::Frame,
+    ir,
+};
+
+/// A wire format as clients speak it.
+pub trait ClientDialect: Send + Sync {
+    /// Reads a request. Anything malformed is an `Error::Invalid` that names the field; a field
+    /// the canonical form has no place for goes to `ir::Request::extra`.
+    fn decode(&self, body: &[u8]) -> Result<ir::Request>;
+    /// Writes a whole answer.
+    fn encode(&self, response: &ir::Response, asked: &Asked) -> Bytes;
+    /// Writes a stream.
+    fn encoder(&self, asked: Asked) -> Box<dyn StreamEncoder>;
+    /// The body of an error response.
+    fn error(&self, error: &Error) -> Bytes;
+    /// The error as the end of a stream that has begun: the error event, then whatever this
+    /// dialect's clients need to stop waiting.
+    fn error_frame(&self, error: &Error) -> Bytes;
+    /// What may be sent between two events so that nobody thinks the stream dead (rule S7).
+    fn keep_alive(&self) -> Bytes;
+}
+
+/// The same format as vendors speak it.
+pub trait UpstreamDialect: Send + Sync {
+    /// Writes a request for `facts`' model. What it cannot carry is named in `Encoded::losses`.
+    fn encode(&self, request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded>;
+    /// Reads a whole answer. A success without a usable body is `Error::BadReply`, an error object
+    /// under a success status is `Error::Upstream` (rules E2, M2).
+    fn decode(&self, body: &[u8], memo: &Memo) -> Result<ir::Response>;
+    fn decoder(&self, memo: Memo) -> Box<dyn StreamDecoder>;
+    /// Reads an error response. Never fails: whatever the body is, there is a sentence to say.
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError;
+    /// Judges a frame while the response head is still held: `Ok(true)` proves that the upstream
+    /// has accepted the request, `Ok(false)` is a ping or the like, and an error event, or an end
+    /// without a single event, is an error (rules E1, E2).
+    fn accepts(&self, frame: &Frame) -> Result<bool>;
+}
+
+/// Reads a stream, frame by frame.
+pub trait StreamDecoder: Send {
+    /// An unknown event is skipped; a broken known one or an error event is an error.
+    fn frame(&mut self, frame: &Frame, out: &mut Vec<ir::Event>) -> Result<()>;
+    /// The upstream's bytes have ended. `Error::Interrupted` when no terminal event had come.
+    fn finish(&mut self, out: &mut Vec<ir::Event>) -> Result<()>;
+}
+
+/// Writes a stream, event by event.
+pub trait StreamEncoder: Send {
+    fn event(&mut self, event: &ir::Event, out: &mut BytesMut);
+    /// The stream has ended well: whatever was held back, and the terminal event.
+    fn finish(&mut self, out: &mut BytesMut);
+}
+
+/// Turns an upstream's frames into the client's bytes.
+pub trait Relay: Send {
+    /// Takes one frame and pushes what the client shall get for it: nothing, or whole events.
+    /// An error is the stream's end; what was pushed before it is still to be sent.
+    fn frame(&mut self, frame: Frame, out: &mut VecDeque<Bytes>) -> Result<()>;
+    /// The upstream's bytes have ended. `Error::Interrupted` when the answer was not complete.
+    fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Result<()>;
+    /// Whether the terminal event has passed, so that nothing more needs to be read.
+    fn is_done(&self) -> bool;
+    fn tally(&self) -> &Tally;
+}
+
+/// What a call's end needs to know of its answer.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// The provider's own counts, if they came.
+    pub usage: Option<ir::Usage>,
+    /// Bytes of generated text, reasoning, arguments and refusals, for the estimate when no counts
+    /// came (rule D3). Error text never counts.
+    pub output_bytes: u64,
+    pub finish: Option<ir::Finish>,
+}
+
+/// What the answer's encoder must know of the question.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The model as the client named it; the answer says it back.
+    pub model: String,
+    /// A usage chunk was asked for.
+    pub include_usage: bool,
+    /// Stands in for an id, when the upstream gives none.
+    pub id: String,
+    /// Unix seconds, when the upstream gives none.
+    pub created: u64,
+}
+
+/// What an upstream dialect may know of the model it writes for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Facts<'a> {
+    /// The upstream's own id.
+    pub model: &'a str,
+    pub stream: bool,
+    /// The model's largest `max_tokens`, where known (rule A6).
+    pub max_output_tokens: Option<u64>,
+}
+
+/// A request on the wire.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    pub body: Bytes,
+    /// Headers the dialect itself asks for (version, beta flags).
+    pub headers: HeaderMap,
+    pub memo: Memo,
+    pub losses: Vec<Loss>,
+}
+
+/// A field that could not be carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// As the client spelled it.
+    pub field: String,
+    pub weight: Weight,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// The answer would mean something else: refused with 400 naming the field.
+    Meaning,
+    /// A hint: dropped and reported, or refused in strict mode.
+    Hint,
+}
+
+/// What the answer must remember of the request.
+#[derive(Debug, Clone, Default)]
+pub struct Memo {
+    /// Tool names changed for the wire, as wire name to the client's name (rule T7).
+    pub tool_names: HashMap<String, String>,
+    /// JSON output is emulated by this tool; its arguments are the content (rule J1).
+    pub output_tool: Option<String>,
+    /// The custom tools, whose calls carry text and not JSON.
+    pub custom_tools: Vec<String>,
+}
