@@ -242,7 +242,9 @@ class OpenAi(Server):
 
     async def play(self, exchange, scenario):
         body, finish = exchange.body, "stop"
-        say = lambda delta, finish=None: exchange.event(self.chunk(scenario, delta, finish))
+        counts = (body.get("stream_options") or {}).get("include_usage")
+        nothing = {"usage": None} if counts else {}
+        say = lambda delta, finish=None: exchange.event({**self.chunk(scenario, delta, finish), **nothing})
         if self.asks(scenario, body):
             finish = "tool_calls"
             await self.play_calls(say, scenario)
@@ -255,7 +257,7 @@ class OpenAi(Server):
                 await say({"content": "on "})
                 await exchange.pause(0.02)
         await say({}, finish)
-        if (body.get("stream_options") or {}).get("include_usage"):
+        if counts:
             await exchange.event({**self.chunk(scenario, {}), "choices": [], "usage": self.usage()})
         await exchange.event("[DONE]")
 

@@ -101,10 +101,10 @@ async fn a_leaver_frees_its_slot_and_is_counted_as_canceled() {
     })
     .await;
     until("the cancel in the metrics", async || {
-        (gateway.metric("sluis_calls_total", "canceled").await == 1.0).then_some(())
+        (gateway.metric("sluis_requests_total", "outcome=\"canceled\"").await == 1.0).then_some(())
     })
     .await;
-    assert_eq!(gateway.metric("sluis_calls_total", "outcome=\"failed\"").await, 1.0, "only the refused one failed");
+    assert_eq!(gateway.metric("sluis_requests_total", "outcome=\"failed\"").await, 1.0, "only the refused one failed");
 }
 
 /// D2: leaving cools down no target: the next call still goes there first.

@@ -54,7 +54,7 @@ async fn unready(gateway: &Gateway) -> bool {
 #[tokio::test]
 async fn the_drain_limit_ends_the_rest_with_an_error_frame() {
     let upstream = Upstream::scripted([Script::sse().frames([role(), c("a")]).hang()]).await;
-    let mut gateway = Gateway::start(&format!("drain = \"300ms\"\n{}", openai(&upstream))).await;
+    let mut gateway = Gateway::start(&format!("{}[server]\ndrain = \"300ms\"\n", openai(&upstream))).await;
     let mut client = gateway.chat(&ask("up/m", true)).await;
     let mut answer = client.answer().await;
     answer.until("\"a\"").await;

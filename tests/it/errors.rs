@@ -238,7 +238,7 @@ async fn unknown_routes_have_an_error_body() {
 #[tokio::test]
 async fn too_large_a_body_is_a_413() {
     let upstream = Upstream::scripted([Script::json(200, &completion("hi"))]).await;
-    let gateway = Gateway::start(&format!("body-limit = \"1MiB\"\n{}", openai(&upstream))).await;
+    let gateway = Gateway::start(&format!("{}[server]\nbody-limit = \"1MiB\"\n", openai(&upstream))).await;
     let of = |size: usize| {
         let mut ask = ask("up/m", false);
         ask["messages"][0]["content"] = "x".repeat(size).into();

@@ -84,16 +84,19 @@ async fn a_key_in_the_environment_enables_its_provider() {
     assert!(!log.contains("sk-test"), "{log}");
 }
 
-/// `sluis check` judges a file: errors are told together, each with the nearest known name.
+/// `sluis check` judges a file: all errors are told together, with their place and the nearest
+/// known name.
 #[tokio::test]
 async fn check_judges_a_configuration() {
     let mut good = Process::run(&["check", "--config", "sluis.toml"], Some("listen = \"127.0.0.1:0\"\n"), &[]);
-    assert_eq!(good.exit().await.code(), Some(0), "{}", good.log());
-    let broken = "listen = \"127.0.0.1:0\"\n[models.fast]\ntargets = [\"nowhere/m\"]\n";
+    assert_eq!(good.exit().await.code(), Some(0), "{}", good.said());
+    let broken = "listn = \"127.0.0.1:0\"\n[models.fast]\ntargets = [\"nowhere/m\"]\n";
     let mut bad = Process::run(&["check", "--config", "sluis.toml"], Some(broken), &[]);
     assert!(!bad.exit().await.success());
-    let log = bad.log();
-    assert!(log.contains("listen") && log.contains("listen"), "{log}");
+    let said = bad.said();
+    for word in ["listn", "listen", "nowhere"] {
+        assert!(said.contains(word), "{word} is missing in:\n{said}");
+    }
 }
 
 /// `sluis schema` prints a JSON schema.
@@ -101,7 +104,6 @@ async fn check_judges_a_configuration() {
 async fn schema_prints_a_json_schema() {
     let mut process = Process::run(&["schema"], None, &[]);
     assert_eq!(process.exit().await.code(), Some(0));
-    tokio::task::yield_now().await;
-    let schema: Value = serde_json::from_str(&process.log()).expect("JSON");
+    let schema: Value = serde_json::from_str(&process.said()).expect("JSON");
     assert!(schema["properties"]["listen"].is_object());
 }

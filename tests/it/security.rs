@@ -112,8 +112,9 @@ async fn a_models_name_is_no_path() {
 async fn without_keys_only_loopback_is_served() {
     let mut process = Process::run(&["--config", "sluis.toml"], Some("listen = \"0.0.0.0:0\"\n"), &[]);
     let status = process.exit().await;
-    assert!(!status.success(), "it serves:\n{}", process.log());
-    assert!(process.log().contains("sluis key new"), "{}", process.log());
+    let said = process.said();
+    assert!(!status.success(), "it serves:\n{said}");
+    assert!(said.contains("sluis key new"), "{said}");
 }
 
 /// X4, case 77: canaries in every secret place, every way to fail, the loudest log: no trace of

@@ -56,6 +56,14 @@ def options():
 
 
 @pytest.fixture
+def impatient():
+    """On a gateway whose keep-alive interval is shorter than the upstream's silence."""
+    url = os.environ["SLUIS_IMPATIENT_URL"] + "/v1"
+    with openai.OpenAI(base_url=url, api_key="any", max_retries=0, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
 def client(options):
     with openai.OpenAI(**options) as client:
         yield client

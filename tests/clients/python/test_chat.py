@@ -185,13 +185,19 @@ def test_timeout_before_the_first_byte(options, upstream):
     upstream.wait_for("the close", lambda entry: entry["left"])
 
 
-def test_keep_alives_are_invisible(client, upstream):
+def test_keep_alives_are_invisible(impatient, upstream):
     """Rules S6, S7, case 15: the gateway fills the silence, and the SDK sees the text alone."""
-    for scenario in ["late", "slow-stream"]:
-        assert text_of(client.chat.completions.create(**ask(scenario, upstream, stream=True))) == WORDS
-    with client.chat.completions.stream(**ask("late", upstream)) as stream:
+    late = ask("late", upstream, stream=True)
+    with impatient.chat.completions.with_streaming_response.create(**late) as raw:
+        assert [line for line in raw.iter_lines() if line.startswith(":")], "there was something to hide"
+    assert text_of(impatient.chat.completions.create(**late)) == WORDS
+    with impatient.chat.completions.stream(**ask("late", upstream)) as stream:
         stream.until_done()
         assert stream.get_final_completion().choices[0].message.content == WORDS
+
+
+def test_slow_stream(client, upstream):
+    assert text_of(client.chat.completions.create(**ask("slow-stream", upstream, stream=True))) == WORDS
 
 
 def test_models(client):

@@ -8,11 +8,15 @@ use std::{
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
 };
 
 use serde_json::Value;
 
 use super::{Client, Reply, Upstream, until};
+
+/// In front of every configuration of a test: nothing of the machine it runs on gets in.
+const PREAMBLE: &str = "listen = \"127.0.0.1:0\"\nprobe-local = false\n";
 
 /// A running gateway. Dropping it kills it.
 #[derive(Debug)]
@@ -26,8 +30,9 @@ pub(crate) struct Gateway {
 pub(crate) struct Process {
     child: Child,
     dir: tempfile::TempDir,
-    /// All it printed, both streams.
+    /// All it printed so far, both streams.
     log: Arc<Mutex<String>>,
+    pipes: Vec<JoinHandle<()>>,
 }
 
 /// One provider's table. The name is also its type, where that is one of ours.
@@ -60,13 +65,21 @@ impl Process {
         command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("a pipe"), log.clone());
-        collect(child.stderr.take().expect("a pipe"), log.clone());
-        Self { child, dir, log }
+        let out = collect(child.stdout.take().expect("a pipe"), log.clone());
+        let err = collect(child.stderr.take().expect("a pipe"), log.clone());
+        Self { child, dir, log, pipes: vec![out, err] }
     }
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// All it printed in its life; it must have ended.
+    pub(crate) fn said(&mut self) -> String {
+        for pipe in self.pipes.drain(..) {
+            pipe.join().expect("a pipe that was read to its end");
+        }
+        self.log()
     }
 
     pub(crate) fn config_file(&self) -> PathBuf {
@@ -96,7 +109,7 @@ impl Drop for Process {
 }
 
 /// Keeps reading a pipe, so that the writer never blocks.
-fn collect(pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+fn collect(pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut lines = BufReader::new(pipe);
         let mut line = Vec::new();
@@ -104,7 +117,7 @@ fn collect(pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
             log.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
-    });
+    })
 }
 
 // === impl Gateway ===
@@ -116,8 +129,8 @@ impl Gateway {
     }
 
     pub(crate) async fn start_with(config: &str, env: &[(&str, &str)]) -> Self {
-        let listen = format!("listen = \"127.0.0.1:0\"\n{config}");
-        Self::of(Process::run(&["--config", "sluis.toml"], Some(&listen), env), config).await
+        let whole = format!("{PREAMBLE}{config}");
+        Self::of(Process::run(&["--config", "sluis.toml"], Some(&whole), env), config).await
     }
 
     /// Starts with no file at all.
@@ -142,7 +155,7 @@ impl Gateway {
     pub(crate) fn rewrite(&self, config: &str) {
         let file = self.process.config_file();
         let draft = file.with_extension("draft");
-        fs::write(&draft, format!("listen = \"127.0.0.1:0\"\n{config}")).expect("a draft");
+        fs::write(&draft, format!("{PREAMBLE}{config}")).expect("a draft");
         fs::rename(draft, file).expect("a new config file");
     }
 

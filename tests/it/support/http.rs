@@ -148,7 +148,7 @@ fn take(buffer: &mut Vec<u8>, length: &mut Length, done: &mut bool) -> Option<Ve
 
 /// Reads what is there, at least one byte; 0 is the peer's end.
 async fn fill(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let mut piece = [0; 16 * 1024];
+    let mut piece = vec![0; 16 * 1024];
     loop {
         stream.readable().await?;
         match stream.try_read(&mut piece) {
