@@ -57,14 +57,10 @@ async fn leaving_during_keep_alives_aborts_the_upstream() {
 /// D1: a half-sent unary answer is no reason to stay.
 #[tokio::test]
 async fn leaving_within_a_unary_answer_aborts_the_upstream() {
-    let half = Script::body(200, &[("content-type", "application/json")], b"{\"id\":").hang();
-    let headers = [("content-type", "application/json"), ("transfer-encoding", "chunked")];
-    let upstream = Upstream::scripted([Script::sse_with(&headers).hang(), half]).await;
+    let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\":";
+    let upstream = Upstream::scripted([Script::default().raw(half).hang()]).await;
     let gateway = Gateway::start(&openai(&upstream)).await;
     leave(&gateway, &upstream, &ask("up/m", false), None).await;
-    // Its body is said to be whole after six bytes, which is no JSON: no need to leave.
-    let reply = gateway.ask(&ask("up/m", false)).await;
-    assert_eq!(reply.status, 502);
 }
 
 /// D1 on a translated route.

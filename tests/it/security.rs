@@ -135,7 +135,7 @@ async fn secrets_appear_nowhere() {
         "{}[keys.ci]\nsecret = {{ env = \"CLIENT\" }}\n",
         openai(&upstream).replace("\"sk-up\"", "{ env = \"PROVIDER\" }")
     );
-    let env = [("PROVIDER", provider), ("CLIENT", client), ("RUST_LOG", "trace"), ("SLUIS_LOG", "trace")];
+    let env = [("PROVIDER", provider), ("CLIENT", client), ("SLUIS_LOG", "trace")];
     let gateway = Gateway::start_with(&config, &env).await;
     let mut said = String::new();
     for index in 0..failing.len() + 3 {

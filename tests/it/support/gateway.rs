@@ -135,7 +135,7 @@ impl Gateway {
 
     /// Starts with no file at all.
     pub(crate) async fn start_bare(env: &[(&str, &str)]) -> Self {
-        Self::of(Process::run(&["--listen", "127.0.0.1:0"], None, env), "").await
+        Self::of(Process::run(&["--listen", "127.0.0.1:0", "--no-probe"], None, env), "").await
     }
 
     async fn of(mut process: Process, config: &str) -> Self {
