@@ -1,5 +1,6 @@
 //! The gateway under test: the very binary that ships, in a process of its own, with an empty
-//! environment, a directory of its own and a port the system chose.
+//! environment, a directory of its own and a port the system chose. Not within the test's process,
+//! because metrics, log and signals belong to a process and each test wants its own.
 
 use std::{
     fs,

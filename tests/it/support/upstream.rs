@@ -1,7 +1,8 @@
 //! A scripted upstream: it says every byte of an answer, every pause and every cut, and remembers
 //! what it was asked and when the other side left.
 //!
-//! Scripts are used in the order of the requests. A request beyond the last script, a script nobody
+//! Scripts are used in the order of the requests, but for the list of models, which the gateway asks
+//! for in the background when it likes: that has an answer of its own and is not recorded. A request beyond the last script, a script nobody
 //! asked for, and an answer that was refused before its end all fail the test when the upstream is
 //! dropped.
 
@@ -87,6 +88,9 @@ pub(crate) struct Exchange {
     /// When the other side was seen to close, while an answer was under way.
     pub(crate) closed: Option<Instant>,
 }
+
+const MODELS: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n\
+                      {\"object\":\"list\",\"data\":[]}";
 
 /// A scripted server on 127.0.0.1.
 #[derive(Debug)]
@@ -235,6 +239,10 @@ impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)
     }
+
+    fn asks_for_models(&self) -> bool {
+        self.method == "GET" && self.path.split('?').next().is_some_and(|path| path.ends_with("/models"))
+    }
 }
 
 // === impl Upstream ===
@@ -340,6 +348,12 @@ async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>) {
         let mut words = head.line.split(' ');
         let (method, path) = (words.next().unwrap_or_default().into(), words.next().unwrap_or_default().into());
         let request = Request { method, path, head, body };
+        if request.asks_for_models() {
+            if http::write(&stream, MODELS.as_bytes()).await.is_err() {
+                return;
+            }
+            continue;
+        }
         let Some(script) = shared.next_script() else {
             shared.complain(format!("no script for {} {}", request.method, request.path));
             return;
