@@ -78,6 +78,8 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// Prompt estimate plus the asked maximum, in tokens, for admission.
     pub estimate: Estimate,
+    /// The id the client gave the call, for its own logs and ours.
+    pub client_request_id: Option<String>,
     pub started: Instant,
 }
 
@@ -124,6 +126,8 @@ pub struct Notes {
     /// The caller's own limits after admission.
     pub limits: Vec<LimitState>,
     pub upstream_request_id: Option<String>,
+    /// The call's end has been recorded already; whoever sees a failure that is not records it.
+    pub settled: bool,
 }
 
 /// One limit's state, for the `x-ratelimit-*` headers.
@@ -144,6 +148,8 @@ pub struct Target {
     pub label: Arc<str>,
     /// The configured provider's name.
     pub provider: Arc<str>,
+    /// What it is: its type in the catalogue.
+    pub kind: Arc<str>,
     /// The upstream's own model id.
     pub model: Arc<str>,
     pub policy: Policy,

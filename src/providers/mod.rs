@@ -42,7 +42,16 @@ pub trait Provider: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone)]
 pub struct Credential {
     pub secret: SecretString,
-    /// A short fingerprint of the secret, safe to log and stable across restarts; tells keys
-    /// apart, gives nothing away.
+    /// Which of the provider's keys it is, as the log names it: its place in the list. Nothing
+    /// derived from the secret, not even a hash, is ever written anywhere (rule X4).
     pub label: String,
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// The key at `place` (from 1) of a provider's list.
+    pub fn new(place: usize, secret: SecretString) -> Self {
+        Self { secret, label: format!("key {place}") }
+    }
 }
