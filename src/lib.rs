@@ -5,6 +5,8 @@
 
 /// What travels through the layers: calls, answers, targets, ends.
 pub mod call;
+/// The command line, and every command but `serve`.
+pub mod cli;
 /// What the operator wrote, checked and resolved.
 pub mod config;
 /// What went wrong, whose fault it is, and whether it may be tried again.
