@@ -15,5 +15,7 @@ pub mod framing;
 pub mod ir;
 /// Vendors: catalogue rows and the few that need behaviour.
 pub mod providers;
+/// Logs and metrics: their names, and where they go.
+pub mod telemetry;
 /// Dialects: wire formats as clients and upstreams speak them.
 pub mod wire;
