@@ -19,5 +19,9 @@ pub mod ir;
 pub mod layers;
 /// Vendors: catalogue rows and the few that need behaviour.
 pub mod providers;
+/// HTTP in, HTTP out: connections, keys, bodies, endpoints.
+pub mod server;
+/// Logs and metrics: their names, and where they go.
+pub mod telemetry;
 /// Dialects: wire formats as clients and upstreams speak them.
 pub mod wire;
