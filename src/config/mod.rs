@@ -20,6 +20,9 @@ mod resolve;
 mod value;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};

@@ -125,3 +125,92 @@ impl Hangups {
         std::future::pending().await
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// K1: the second in which a change must be known.
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Watched {
+        dir: tempfile::TempDir,
+        changes: mpsc::Receiver<()>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Watched {
+        /// Watches `sluis.toml` of a new directory, once `prepare` has put it there.
+        async fn new(prepare: impl FnOnce(&Path)) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            prepare(dir.path());
+            let (changed, changes) = mpsc::channel(1);
+            #[expect(clippy::disallowed_methods, reason = "a test may")]
+            let task = tokio::spawn(watch(dir.path().join("sluis.toml"), changed));
+            // It has looked at the file when it waits for the first time.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Self { dir, changes, task }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("sluis.toml")
+        }
+
+        async fn changed(&mut self) -> bool {
+            timeout(SECOND, self.changes.recv()).await.is_ok()
+        }
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+    }
+
+    fn plain(dir: &Path) {
+        write(&dir.join("sluis.toml"), "a = 1");
+    }
+
+    /// K1: a change is known within a second, however it is made; no change is no news.
+    #[tokio::test]
+    async fn a_change_is_known_within_a_second() {
+        let mut watched = Watched::new(plain).await;
+        write(&watched.path(), "a = 2");
+        assert!(watched.changed().await, "written in place");
+
+        let next = watched.dir.path().join("next");
+        write(&next, "a = 3");
+        fs::rename(&next, watched.path()).unwrap();
+        assert!(watched.changed().await, "replaced by renaming");
+
+        write(&watched.path(), "a = 3");
+        write(&watched.dir.path().join("other"), "b = 1");
+        assert!(!watched.changed().await, "the same content");
+    }
+
+    /// K1: Kubernetes mounts a configuration as links to links and swaps the middle one.
+    #[tokio::test]
+    async fn a_swapped_link_is_a_change() {
+        let mut watched = Watched::new(|dir| {
+            for (version, text) in [("v1", "a = 1"), ("v2", "a = 2")] {
+                fs::create_dir(dir.join(version)).unwrap();
+                write(&dir.join(version).join("sluis.toml"), text);
+            }
+            symlink("v1", dir.join("..data")).unwrap();
+            symlink("..data/sluis.toml", dir.join("sluis.toml")).unwrap();
+        })
+        .await;
+        symlink("v2", watched.dir.path().join("..tmp")).unwrap();
+        fs::rename(watched.dir.path().join("..tmp"), watched.dir.path().join("..data")).unwrap();
+        assert!(watched.changed().await);
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_its_receiver() {
+        let watched = Watched::new(plain).await;
+        drop(watched.changes);
+        timeout(SECOND, watched.task).await.unwrap().unwrap();
+    }
+}
