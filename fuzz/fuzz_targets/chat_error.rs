@@ -6,6 +6,6 @@ use libfuzzer_sys::fuzz_target;
 use sluis::wire::{UpstreamDialect, openai_chat::OpenAiChat};
 
 fuzz_target!(|body: &[u8]| {
-    let error = OpenAiChat.error(StatusCode::BAD_GATEWAY, &HeaderMap::new(), body);
+    let error = UpstreamDialect::error(&OpenAiChat, StatusCode::BAD_GATEWAY, &HeaderMap::new(), body);
     assert!(!error.message.is_empty());
 });

@@ -304,7 +304,12 @@ fn error_bodies_are_read_in_every_shape() {
         (502, "<html>x</html>", Class::Server, "The upstream answered 502 Bad Gateway without a usable message."),
         (500, "plain", Class::Server, "plain"),
     ] {
-        let error = OpenAiChat.error(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
+        let error = UpstreamDialect::error(
+            &OpenAiChat,
+            StatusCode::from_u16(status).unwrap(),
+            &HeaderMap::new(),
+            body.as_bytes(),
+        );
         assert_eq!((error.class, error.message.as_str()), (class, message), "{status} {body}");
         assert!(![error.param, error.code].contains(&Some("None".into())), "{body}");
     }
@@ -383,7 +388,7 @@ proptest! {
         let chunk = json!({"id": other, "choices": [{"delta": messages, "message": messages, "finish_reason": "stop"}], "usage": other}).to_string();
         let _ = events(&[&chunk]);
         let _ = UpstreamDialect::decode(&OpenAiChat, chunk.as_bytes(), &Memo::default());
-        let error = OpenAiChat.error(StatusCode::BAD_REQUEST, &HeaderMap::new(), other.to_string().as_bytes());
+        let error = UpstreamDialect::error(&OpenAiChat, StatusCode::BAD_REQUEST, &HeaderMap::new(), other.to_string().as_bytes());
         prop_assert!(!error.message.is_empty());
     }
 }
