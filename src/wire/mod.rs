@@ -6,6 +6,7 @@
 //! [`Relay`] is the way back of a stream, one per call: either the bytes pass
 //! (`openai_chat::Passthrough`) or they are decoded and encoded ([`translate::Translate`]).
 
+pub mod anthropic;
 pub mod json;
 pub mod upstream_error;
 
