@@ -12,6 +12,8 @@ mod answer;
 mod body;
 mod error;
 mod extras;
+#[cfg(test)]
+mod golden;
 mod losses;
 mod media;
 pub mod models;
