@@ -239,3 +239,105 @@ fn tools_are_mapped_back() {
     let whole = fold(&events);
     assert!(matches!(&whole.blocks[..], [Block::ToolCall { arguments, .. }] if arguments == "ab"), "{whole:?}");
 }
+
+mod any {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYS: [&str; 22] = [
+        "type",
+        "index",
+        "delta",
+        "content_block",
+        "text",
+        "thinking",
+        "signature",
+        "partial_json",
+        "input",
+        "id",
+        "name",
+        "data",
+        "usage",
+        "output_tokens",
+        "stop_reason",
+        "message",
+        "content",
+        "error",
+        "citation",
+        "citations",
+        "url",
+        "model",
+    ];
+    const WORDS: [&str; 18] = [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+        "ping",
+        "text",
+        "thinking",
+        "tool_use",
+        "redacted_thinking",
+        "text_delta",
+        "input_json_delta",
+        "thinking_delta",
+        "signature_delta",
+        "citations_delta",
+        "refusal",
+    ];
+
+    /// JSON that is nearly a message.
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<u8>().prop_map(|number| (number % 3).into()),
+            prop::sample::select(&WORDS[..]).prop_map(Into::into),
+            ".{0,4}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 24, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Into::into),
+                prop::collection::vec((prop::sample::select(&KEYS[..]), inner), 0..6).prop_map(|members| {
+                    members
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect::<serde_json::Map<_, _>>()
+                        .into()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever comes, nothing panics, and what is read keeps the grammar of events.
+        #[test]
+        fn any_json_is_read_or_refused(
+            events in prop::collection::vec((prop::option::of(prop::sample::select(&WORDS[..8])), json()), 0..12),
+            body in json(),
+        ) {
+            let frames: Vec<Frame> = events
+                .iter()
+                .map(|(name, data)| Frame {
+                    raw: None,
+                    event: name.map(|name| Bytes::from_static(name.as_bytes())),
+                    data: data.to_string().into(),
+                })
+                .collect();
+            for output_tool in [None, Some(String::new())] {
+                let memo = Memo { output_tool, ..Memo::default() };
+                let (_, end) = decode(&frames, memo.clone());
+                prop_assert!(end.is_err() || events.iter().any(|(name, _)| name.is_none_or(|name| name == "message_stop")));
+                let _ = Anthropic.decode(body.to_string().as_bytes(), &memo);
+            }
+            for frame in &frames {
+                let _ = Anthropic.accepts(frame);
+            }
+            let error = Anthropic.error(StatusCode::BAD_REQUEST, &HeaderMap::new(), body.to_string().as_bytes());
+            prop_assert!(!error.message.is_empty());
+        }
+    }
+}

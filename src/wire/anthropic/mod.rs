@@ -25,6 +25,8 @@ mod stream;
 mod thinking;
 mod tools;
 mod turns;
+#[cfg(test)]
+mod written;
 
 use http::{HeaderMap, StatusCode};
 
