@@ -9,7 +9,7 @@ use super::Anthropic;
 use crate::{
     error::Error,
     framing::Frame,
-    ir::{Annotation, Block, Delta, Event, Finish, Opening, Usage},
+    ir::{Annotation, Block, Delta, Event, Finish, Opening, ToolKind, Usage},
     wire::{Memo, UpstreamDialect},
 };
 
@@ -215,15 +215,15 @@ fn tools_are_mapped_back() {
     let content = [tool("a_b_get_1", "{ \"x\": 1.0 }"), tool("patch", r#"{"input":"a\nb"}"#)].join(",");
     let body = format!(r#"{{"id":"m","model":"c","content":[{content}],"stop_reason":"tool_use"}}"#);
     let answer = Anthropic.decode(body.as_bytes(), &memo).unwrap();
-    let calls: Vec<_> = answer
-        .blocks
-        .iter()
-        .map(|block| match block {
-            Block::ToolCall { name, arguments, .. } => (name.as_str(), arguments.as_str()),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(calls, [("a.b/get", "{ \"x\": 1.0 }"), ("patch", "a\nb")]);
+    let call = |block: &Block| match block {
+        Block::ToolCall { name, arguments, kind, .. } => Some((name.clone(), arguments.clone(), *kind)),
+        Block::Text { .. } | Block::Image { .. } | Block::Document { .. } | Block::Audio { .. } => None,
+        Block::Refusal { .. } | Block::Reasoning { .. } | Block::RedactedReasoning { .. } => None,
+        Block::ToolResult { .. } => None,
+    };
+    let calls: Vec<_> = answer.blocks.iter().filter_map(call).collect();
+    let patch = ("patch".into(), "a\nb".into(), ToolKind::Custom);
+    assert_eq!(calls, [("a.b/get".into(), "{ \"x\": 1.0 }".into(), ToolKind::Function), patch]);
 
     let stream = format!(
         "event: message_start\ndata: {{\"message\":{{}}}}\n\n\
