@@ -13,7 +13,7 @@ use crate::{
     wire::{Memo, UpstreamDialect},
 };
 
-fn cases() -> Vec<(String, PathBuf)> {
+pub(super) fn cases() -> Vec<(String, PathBuf)> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/anthropic");
     let mut cases: Vec<_> = fs::read_dir(root)
         .unwrap()
@@ -25,7 +25,7 @@ fn cases() -> Vec<(String, PathBuf)> {
 }
 
 /// What the answer of a case must remember of its question.
-fn memo(case: &str) -> Memo {
+pub(super) fn memo(case: &str) -> Memo {
     let output_tool = case.starts_with("json_emulated").then(|| "json_response".into());
     Memo { output_tool, ..Memo::default() }
 }

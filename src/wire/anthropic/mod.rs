@@ -10,6 +10,8 @@
 
 mod answer;
 mod body;
+#[cfg(test)]
+mod crossed;
 mod error;
 mod extras;
 #[cfg(test)]

@@ -205,6 +205,11 @@ impl StreamDecoder for Decoder {
             "content_block_stop" => self.stop_block(read::<BlockStop>(frame)?.index, out),
             "message_start" => self.start(read(frame)?, out),
             "message_delta" => self.change(read(frame)?, out),
+            // E1: the end of a message that never began.
+            "message_stop" if self.phase == Phase::Before => {
+                let message = "The upstream ended a message that it had not begun.".into();
+                return Err(Error::BadReply { message });
+            }
             "message_stop" => {
                 self.end(&Change::default(), out);
                 self.phase = Phase::Done;
@@ -225,6 +230,10 @@ impl StreamDecoder for Decoder {
             return Ok(());
         }
         Err(Error::Interrupted { message: "The upstream's stream ended before its message did.".into() })
+    }
+
+    fn is_done(&self) -> bool {
+        self.phase == Phase::Done
     }
 }
 
