@@ -14,12 +14,14 @@ use crate::wire::{
     Asked, ClientDialect, Encoded, Facts, Memo, Relay, UpstreamDialect, openai_chat::OpenAiChat, translate::Translate,
 };
 
+const CHAT: &dyn ClientDialect = &OpenAiChat;
+
 fn asked() -> Asked {
     Asked { model: "public".into(), include_usage: true, id: "chatcmpl-1".into(), created: 1 }
 }
 
 fn encode(body: &Value, model: &str) -> Encoded {
-    let request = OpenAiChat.decode(body.to_string().as_bytes()).unwrap();
+    let request = CHAT.decode(body.to_string().as_bytes()).unwrap();
     Anthropic.encode(&request, &Facts { model, stream: request.stream, max_output_tokens: None }).unwrap()
 }
 
@@ -29,7 +31,7 @@ fn encode(body: &Value, model: &str) -> Encoded {
 fn streams_as_chunks() {
     for (case, path) in cases() {
         let Ok(text) = fs::read_to_string(path.join("stream.sse")) else { continue };
-        let mut relay = Translate::new(Anthropic.decoder(memo(&case)), OpenAiChat.encoder(asked()));
+        let mut relay = Translate::new(Anthropic.decoder(memo(&case)), CHAT.encoder(asked()));
         let mut out = VecDeque::new();
         let mut end = Ok(());
         for frame in frames(&text) {
@@ -38,7 +40,7 @@ fn streams_as_chunks() {
         end = end.and_then(|()| relay.finish(&mut out));
         let mut chunks: String = out.iter().map(|bytes| std::str::from_utf8(bytes).unwrap()).collect();
         if let Err(error) = end {
-            chunks.push_str(std::str::from_utf8(&OpenAiChat.error_frame(&error)).unwrap());
+            chunks.push_str(std::str::from_utf8(&CHAT.error_frame(&error)).unwrap());
         }
         insta::assert_snapshot!(format!("chunks_{case}"), chunks);
     }
@@ -50,7 +52,7 @@ fn answers_as_completions() {
     for (case, path) in cases() {
         let Ok(body) = fs::read(path.join("response.json")) else { continue };
         let answer = Anthropic.decode(&body, &memo(&case)).unwrap();
-        let completion = OpenAiChat.encode(&answer, &asked());
+        let completion = CHAT.encode(&answer, &asked());
         insta::assert_snapshot!(format!("completion_{case}"), std::str::from_utf8(&completion).unwrap());
     }
 }
@@ -123,7 +125,7 @@ proptest! {
         content.push(json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}));
         let answer = json!({"id": "m", "model": "c", "content": content, "stop_reason": "tool_use"});
         let answer = Anthropic.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
-        let completion: Value = serde_json::from_slice(&OpenAiChat.encode(&answer, &asked())).unwrap();
+        let completion: Value = serde_json::from_slice(&CHAT.encode(&answer, &asked())).unwrap();
         let replay = json!({
             "model": "public",
             "tools": [{"type": "function", "function": {"name": "f"}}],
