@@ -1,0 +1,374 @@
+"""Scripted upstreams for the SDK suites: one speaks OpenAI chat completions, one Anthropic Messages.
+
+The scenario is the upstream's model id (`text`, `tools`, `cut`, ...), so that a test chooses it by the
+name of the model it asks for. Standard library only. `python3 upstreams.py` prints one line of JSON with
+both ports and serves until its standard input closes. `GET /log` tells what was asked and which answers
+were left by the other side; `DELETE /log` forgets it.
+
+The shapes are those of the vendors' API references (read November 2026).
+"""
+
+import asyncio
+import json
+import sys
+
+# A square of one pixel; what the vision scenario must find in the request.
+IMAGE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+WORDS = ["Sluices ", "let ", "every ", "ship ", "through."]
+CITY = '{"city":"Oslo","degrees":-3}'
+ERRORS = {
+    400: ("invalid_request_error", "invalid_value", "invalid_request_error"),
+    401: ("invalid_request_error", "invalid_api_key", "authentication_error"),
+    403: ("invalid_request_error", None, "permission_error"),
+    404: ("invalid_request_error", "model_not_found", "not_found_error"),
+    409: ("invalid_request_error", None, "conflict_error"),
+    422: ("invalid_request_error", None, "invalid_request_error"),
+    429: ("rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
+    500: ("server_error", None, "api_error"),
+    529: ("service_unavailable_error", None, "overloaded_error"),
+}
+
+
+class Gone(Exception):
+    """The other side has closed."""
+
+
+class Exchange:
+    """One request, and the ways to answer it."""
+
+    def __init__(self, server, reader, writer, method, path, headers, body):
+        self.server, self.reader, self.writer = server, reader, writer
+        self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.entry = {"path": path, "headers": headers, "body": body, "left": False}
+
+    async def whole(self, status, value, headers=()):
+        body = json.dumps(value, separators=(",", ":")).encode()
+        lines = [f"HTTP/1.1 {status} Scripted", "content-type: application/json", f"content-length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        await self.writer.drain()
+
+    async def begin(self):
+        head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+        self.writer.write(head.encode())
+        await self.writer.drain()
+
+    async def event(self, data, name=None):
+        data = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+        text = (f"event: {name}\n" if name else "") + f"data: {data}\n\n"
+        piece = text.encode()
+        self.writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        await self.writer.drain()
+
+    async def end(self):
+        self.writer.write(b"0\r\n\r\n")
+        await self.writer.drain()
+
+    async def pause(self, seconds):
+        """Waits, unless the other side leaves meanwhile: then the log says so."""
+        try:
+            if await asyncio.wait_for(self.reader.read(1), seconds) == b"":
+                raise Gone
+        except TimeoutError:
+            return
+        except ConnectionError:
+            raise Gone from None
+
+    def cut(self):
+        self.writer.transport.abort()
+
+
+def calls_of(scenario):
+    """The calls a scenario makes: name and arguments."""
+    if scenario == "tools":
+        return [("get_weather", '{"city":"Oslo"}')]
+    if scenario == "parallel":
+        return [("get_weather", '{"city":"Oslo"}'), ("get_weather", '{"city":"Rome"}')]
+    return [("get_time", "")]
+
+
+def pieces(text):
+    """A text in three deltas, the first one empty."""
+    middle = len(text) // 2
+    return ["", text[:middle], text[middle:]]
+
+
+class Server:
+    """What both dialects share: HTTP, the log, and the scenarios that are no answers."""
+
+    def __init__(self):
+        self.log = []
+
+    async def start(self):
+        server = await asyncio.start_server(self.connection, "127.0.0.1", 0)
+        return server.sockets[0].getsockname()[1]
+
+    async def connection(self, reader, writer):
+        try:
+            while await self.request(reader, writer):
+                pass
+        except (Gone, ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def request(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            raw = await chunked(reader)
+        else:
+            raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        exchange = Exchange(self, reader, writer, method, path, headers, json.loads(raw) if raw else None)
+        if path == "/log":
+            await exchange.whole(200, self.log)
+            if method == "DELETE":
+                self.log = []
+            return True
+        self.log.append(exchange.entry)
+        try:
+            return await self.serve(exchange)
+        except (Gone, ConnectionError):
+            exchange.entry["left"] = True
+            raise
+
+    async def serve(self, exchange):
+        if exchange.method == "GET" and exchange.path.split("?")[0].endswith("/models"):
+            await exchange.whole(200, {"object": "list", "data": [self.model(name) for name in ["text", "tools"]]})
+            return True
+        scenario = exchange.body["model"]
+        if scenario.startswith("error-"):
+            await self.error(exchange, int(scenario.removeprefix("error-")))
+            return True
+        if scenario == "silent":
+            await exchange.pause(60)
+        if scenario == "vision" and not self.sees(exchange.body):
+            await exchange.whole(400, self.fault(400, "no image came"))
+            return True
+        if exchange.body.get("stream"):
+            return await self.stream(exchange, scenario)
+        await exchange.whole(200, self.answer(scenario, exchange.body))
+        return True
+
+    async def error(self, exchange, status):
+        await exchange.whole(status, self.fault(status, f"scripted {status}"), [("x-request-id", "req_up")])
+
+    async def stream(self, exchange, scenario):
+        await exchange.begin()
+        if scenario == "late":
+            await exchange.pause(0.5)
+        if scenario == "broken":
+            await self.broken(exchange)
+            return False
+        await self.play(exchange, scenario)
+        await exchange.end()
+        return True
+
+
+async def chunked(reader):
+    body = b""
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        body += await reader.readexactly(size)
+        await reader.readexactly(2)
+    await reader.readexactly(2)
+    return body
+
+
+def texts(scenario, body, results):
+    """What the scenarios that speak say."""
+    if scenario in ("tools", "parallel", "no-arguments") and results:
+        return [f"I saw: {', '.join(results)}."]
+    if scenario == "schema":
+        return pieces(CITY)
+    if scenario == "vision":
+        return ["one pixel"]
+    if scenario == "unicode":
+        return ["\u4f60\u597d ", "\U0001f30d ", "\u2028", "caf\u00e9"]
+    if scenario == "history":
+        return [" / ".join(message["role"] for message in body["messages"])]
+    return WORDS
+
+
+class OpenAi(Server):
+    """Chat completions."""
+
+    def model(self, name):
+        return {"id": name, "object": "model", "created": 1795000000, "owned_by": "scripted"}
+
+    def fault(self, status, message):
+        kind, code, _ = ERRORS[status]
+        return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+    def sees(self, body):
+        parts = [part for message in body["messages"] if isinstance(message["content"], list) for part in message["content"]]
+        return any(part.get("image_url", {}).get("url") == f"data:image/png;base64,{IMAGE}" for part in parts)
+
+    def results(self, body):
+        return [message["content"] for message in body["messages"] if message["role"] == "tool"]
+
+    def asks(self, scenario, body):
+        return scenario in ("tools", "parallel", "no-arguments") and not self.results(body)
+
+    def usage(self):
+        details = {"cached_tokens": 0}
+        return {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14, "prompt_tokens_details": details}
+
+    def answer(self, scenario, body):
+        message, finish = {"role": "assistant", "content": None, "refusal": None, "annotations": []}, "stop"
+        if self.asks(scenario, body):
+            finish = "tool_calls"
+            message["tool_calls"] = [
+                {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": arguments or "{}"}}
+                for index, (name, arguments) in enumerate(calls_of(scenario))
+            ]
+        else:
+            message["content"] = "".join(texts(scenario, body, self.results(body)))
+        return {
+            "id": "chatcmpl-up", "object": "chat.completion", "created": 1795000000, "model": f"{scenario}-2026",
+            "service_tier": "default", "system_fingerprint": None,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+            "usage": self.usage(),
+        }
+
+    def chunk(self, scenario, delta, finish=None):
+        return {
+            "id": "chatcmpl-up", "object": "chat.completion.chunk", "created": 1795000000,
+            "model": f"{scenario}-2026", "system_fingerprint": None,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        }
+
+    async def play(self, exchange, scenario):
+        body, finish = exchange.body, "stop"
+        counts = (body.get("stream_options") or {}).get("include_usage")
+        nothing = {"usage": None} if counts else {}
+        say = lambda delta, finish=None: exchange.event({**self.chunk(scenario, delta, finish), **nothing})
+        if self.asks(scenario, body):
+            finish = "tool_calls"
+            await self.play_calls(say, scenario)
+        else:
+            await say({"role": "assistant", "content": "", "refusal": None})
+            for text in texts(scenario, body, self.results(body)):
+                await say({"content": text})
+                await exchange.pause(0.05 if scenario == "slow-stream" else 0)
+            while scenario == "endless":
+                await say({"content": "on "})
+                await exchange.pause(0.02)
+        await say({}, finish)
+        if counts:
+            await exchange.event({**self.chunk(scenario, {}), "choices": [], "usage": self.usage()})
+        await exchange.event("[DONE]")
+
+    async def play_calls(self, say, scenario):
+        for index, (name, arguments) in enumerate(calls_of(scenario)):
+            header = {"index": index, "id": f"call_{index}", "type": "function"}
+            header["function"] = {"name": name, "arguments": ""}
+            first = {"role": "assistant", "content": None} if index == 0 else {}
+            await say({**first, "tool_calls": [header]})
+            for piece in pieces(arguments or "{}"):
+                await say({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+
+    async def broken(self, exchange):
+        await exchange.event(self.chunk("broken", {"role": "assistant", "content": "half"}))
+        await exchange.pause(0.1)
+        exchange.cut()
+
+
+class Anthropic(Server):
+    """Messages."""
+
+    def model(self, name):
+        return {"id": name, "type": "model", "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+
+    def fault(self, status, message):
+        return {"type": "error", "error": {"type": ERRORS[status][2], "message": message}, "request_id": "req_up"}
+
+    def blocks(self, body, kind):
+        contents = [message["content"] for message in body["messages"] if isinstance(message["content"], list)]
+        return [block for content in contents for block in content if block["type"] == kind]
+
+    def sees(self, body):
+        return any(block["source"].get("data") == IMAGE for block in self.blocks(body, "image"))
+
+    def results(self, body):
+        contents = [block["content"] for block in self.blocks(body, "tool_result")]
+        return [text if isinstance(text, str) else "".join(part["text"] for part in text) for text in contents]
+
+    def output_tool(self, body):
+        """The tool that stands for a schema, when the caller emulates structured output by one."""
+        choice = body.get("tool_choice") or {}
+        return choice.get("name") if choice.get("type") == "tool" else None
+
+    def content(self, scenario, body):
+        """Blocks and the stop reason."""
+        if scenario in ("tools", "parallel", "no-arguments") and not self.results(body):
+            calls = enumerate(calls_of(scenario))
+            return [("tool", f"toolu_{index}", name, arguments) for index, (name, arguments) in calls], "tool_use"
+        if scenario == "schema" and (name := self.output_tool(body)):
+            return [("tool", "toolu_0", name, CITY)], "tool_use"
+        return [("text", texts(scenario, body, self.results(body)))], "end_turn"
+
+    def usage(self, output=5):
+        return {"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": output}
+
+    def message(self, scenario, content, reason, usage):
+        return {
+            "id": "msg_up", "type": "message", "role": "assistant", "model": f"{scenario}-2026", "content": content,
+            "stop_reason": reason, "stop_sequence": None, "usage": usage,
+        }
+
+    def answer(self, scenario, body):
+        parts, reason = self.content(scenario, body)
+        content = [
+            {"type": "text", "text": "".join(part[1])} if part[0] == "text"
+            else {"type": "tool_use", "id": part[1], "name": part[2], "input": json.loads(part[3] or "{}")}
+            for part in parts
+        ]
+        return self.message(scenario, content, reason, self.usage())
+
+    async def play(self, exchange, scenario):
+        say = lambda data: exchange.event(data, data["type"])
+        parts, reason = self.content(scenario, exchange.body)
+        await say({"type": "message_start", "message": self.message(scenario, [], None, self.usage(1))})
+        await say({"type": "ping"})
+        for index, part in enumerate(parts):
+            await self.play_block(exchange, say, index, part, scenario)
+        delta = {"stop_reason": reason, "stop_sequence": None}
+        await say({"type": "message_delta", "delta": delta, "usage": self.usage()})
+        await say({"type": "message_stop"})
+
+    async def play_block(self, exchange, say, index, part, scenario):
+        tool = part[0] == "tool"
+        block = {"type": "tool_use", "id": part[1], "name": part[2], "input": {}} if tool else {"type": "text", "text": ""}
+        await say({"type": "content_block_start", "index": index, "content_block": block})
+        deltas = (pieces(part[3]) if part[3] else []) if tool else part[1]
+        for piece in deltas:
+            delta = {"type": "input_json_delta", "partial_json": piece} if tool else {"type": "text_delta", "text": piece}
+            await say({"type": "content_block_delta", "index": index, "delta": delta})
+            await exchange.pause(0.05 if scenario == "slow-stream" else 0)
+        while scenario == "endless":
+            delta = {"type": "text_delta", "text": "on "}
+            await say({"type": "content_block_delta", "index": index, "delta": delta})
+            await exchange.pause(0.02)
+        await say({"type": "content_block_stop", "index": index})
+
+    async def broken(self, exchange):
+        say = lambda data: exchange.event(data, data["type"])
+        await say({"type": "message_start", "message": self.message("broken", [], None, self.usage(1))})
+        await say({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
+        await say({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "half"}})
+        await exchange.pause(0.1)
+        exchange.cut()
+
+
+async def main():
+    openai, anthropic = OpenAi(), Anthropic()
+    ports = {"openai": await openai.start(), "anthropic": await anthropic.start()}
+    print(json.dumps(ports), flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,103 @@
+//! A key's limits on one instance (rules Q1, Q2, F8).
+
+use serde_json::json;
+
+use crate::support::{
+    Gate, Gateway, Script, Upstream,
+    gateway::openai,
+    openai::{ask, completion, counts},
+    until,
+};
+
+const KEY: &str = "sk-ci-0123456789abcdef";
+
+fn limited(upstream: &Upstream, limits: &str) -> String {
+    format!("{}[keys.ci]\nsecret = \"{KEY}\"\nlimits = {{ {limits} }}\n", openai(upstream))
+}
+
+/// Q1, case 47: tokens are reserved at admission and settled at the end.
+#[tokio::test]
+async fn tokens_are_reserved_and_settled() {
+    let gate = Gate::closed();
+    let mut answer = completion("hi");
+    answer["usage"] = counts(10, 10);
+    let json = answer.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", json.len());
+    let held = |_| Script::default().gate(&gate).raw(format!("{head}{json}"));
+    let upstream = Upstream::scripted((0..3).map(held)).await;
+    let gateway = Gateway::start(&limited(&upstream, "tokens-per-minute = 100")).await;
+    // About 10 tokens of prompt, 35 of answer at most: two reservations fit into 100, three do not.
+    let mut asked = ask("up/m", false);
+    asked["messages"][0]["content"] = "one two three four five six seven".into();
+    asked["max_tokens"] = json!(35);
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        let auth = format!("Bearer {KEY}");
+        clients.push(gateway.chat_with(&[("authorization", &auth)], &asked).await);
+    }
+    upstream.asked(1).await;
+    for _ in 0..3 {
+        gate.open();
+    }
+    let mut statuses = Vec::new();
+    for client in clients {
+        let reply = client.whole().await;
+        if reply.status == 429 {
+            let wait: u64 = reply.header("retry-after").expect("retry-after").parse().expect("seconds");
+            assert!((1..=60).contains(&wait), "{wait}");
+            assert_eq!(reply.error()["code"], "rate_limit_exceeded");
+        }
+        statuses.push(reply.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 429, 429, 429]);
+    let next = until("the settlement", async || {
+        let reply = gateway.ask_as(KEY, &asked).await;
+        (reply.status == 200).then_some(reply)
+    })
+    .await;
+    assert_eq!(next.header("x-ratelimit-limit-tokens"), Some("100"));
+}
+
+/// Q2: a slot comes back whatever ends the call, and a refusal takes none.
+#[tokio::test]
+async fn slots_come_back_however_a_call_ends() {
+    let failing = Script::json(500, &json!({"error": {"message": "x"}}));
+    let ok = || Script::json(200, &completion("hi"));
+    let upstream = Upstream::scripted([failing, ok(), Script::dead(), ok()]).await;
+    let gateway = Gateway::start(&limited(&upstream, "concurrent = 1")).await;
+    for status in [500, 200, 502, 200] {
+        let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
+}
+
+/// F8: an answer tells what is left of the limits, and the refusal tells when to come back.
+#[tokio::test]
+async fn limits_are_told() {
+    let upstream = Upstream::scripted([Script::json(200, &completion("hi"))]).await;
+    let gateway = Gateway::start(&limited(&upstream, "requests-per-minute = 1")).await;
+    let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("x-ratelimit-limit-requests"), Some("1"));
+    assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("0"));
+    assert!(reply.header("x-ratelimit-reset-requests").is_some());
+    let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;
+    assert_eq!(reply.status, 429);
+    let wait: u64 = reply.header("retry-after").expect("retry-after").parse().expect("seconds");
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("0"));
+    assert_eq!(reply.error()["type"], "rate_limit_error");
+}
+
+/// Q1: one key's limit is not another's.
+#[tokio::test]
+async fn limits_are_the_keys_own() {
+    let ok = || Script::json(200, &completion("hi"));
+    let upstream = Upstream::scripted([ok(), ok()]).await;
+    let other = "[keys.other]\nsecret = \"sk-other-0123456789abcdef\"\n";
+    let gateway = Gateway::start(&format!("{}{other}", limited(&upstream, "requests-per-minute = 1"))).await;
+    assert_eq!(gateway.ask_as(KEY, &ask("up/m", false)).await.status, 200);
+    assert_eq!(gateway.ask_as(KEY, &ask("up/m", false)).await.status, 429);
+    assert_eq!(gateway.ask_as("sk-other-0123456789abcdef", &ask("up/m", false)).await.status, 200);
+}

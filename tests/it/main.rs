@@ -1,0 +1,25 @@
+//! The gateway as its clients meet it: over real sockets, against a scripted upstream that says
+//! every byte. One module per subject; each test names the field rules it proves.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails; and it starts servers of its own"
+)]
+
+mod support;
+
+mod anthropic;
+mod config_reload;
+mod disconnect;
+mod drain;
+mod errors;
+mod failover;
+mod first_minute;
+mod harness;
+mod limits;
+mod security;
+mod streaming;
