@@ -15,17 +15,17 @@ use axum::{
     response::Response,
 };
 use http::HeaderMap;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
 use super::{PlaceResult, caller, place};
 use crate::{
-    call::{Answer, AnswerBody, Dialect, Failure, Inbound},
+    call::{Answer, AnswerBody, Dialect, Failure, Inbound, Notes},
     error::{Error, Result},
     server::{
-        Server, auth, extract, probe,
+        Server, Settings, auth, extract, probe,
         respond::{self, Arrival, X_CLIENT_REQUEST_ID},
-        stream::{EventStream, Pending},
+        stream::{EventStream, Pending, Source, Terms},
     },
     telemetry::{self, Ended, InFlight, Outcome},
     wire::ClientDialect,
@@ -41,7 +41,7 @@ struct Exchange {
     server: Arc<Server>,
     arrival: Arrival,
     dialect: &'static dyn ClientDialect,
-    interval: Duration,
+    settings: Settings,
     in_flight: InFlight,
 }
 
@@ -53,7 +53,7 @@ pub(in crate::server) async fn create(
     let arrival = Arrival::new(request.headers());
     let exchange = Exchange {
         dialect: (server.dialect)(Dialect::OpenAiChat),
-        interval: server.directory.settings().keep_alive.max(SHORTEST_INTERVAL),
+        settings: server.directory.settings(),
         in_flight: InFlight::begin(ENDPOINT),
         arrival,
         server,
@@ -76,8 +76,7 @@ impl Exchange {
             return Err(Error::ShuttingDown);
         }
         let caller = caller(&self.server, &parts.headers)?;
-        let limit = self.server.directory.settings().body_limit;
-        let body = extract::json_body(&parts.headers, body, limit).await?;
+        let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
         let probe = probe::chat(&body)?;
         let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
         self.tidy(&mut parts.headers);
@@ -118,12 +117,17 @@ impl Exchange {
     }
 
     async fn stream(self, inbound: Inbound) -> Response {
+        let by = self.arrival.at + self.interval();
         let mut pending: Pending = Box::pin(self.server.front.clone().oneshot(inbound));
         let answer = tokio::select! {
             biased;
             answer = &mut pending => answer,
             () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
-            () = sleep_until(self.arrival.at + self.interval) => return self.early(pending),
+            // The interval has passed without an answer: 200, and what comes is for the body.
+            () = sleep_until(by) => {
+                let since = self.arrival.at;
+                return self.event_stream(&Notes::default(), Source::Waiting(pending), since);
+            }
         };
         self.respond(answer)
     }
@@ -133,18 +137,25 @@ impl Exchange {
             Err(failure) => respond::failure(&self.arrival, self.dialect, &failure),
             Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => respond::json(&self.arrival, &notes, bytes),
             Ok(Answer { notes, body: AnswerBody::Stream(stream) }) => {
-                let cut = self.server.lifecycle.watch_cut();
-                let body = EventStream::live(stream, self.dialect, self.interval, cut, self.in_flight);
-                respond::event_stream(&self.arrival, &notes, Body::new(body))
+                self.event_stream(&notes, Source::Live(stream), Instant::now())
             }
         }
     }
 
-    /// The interval has passed without an answer: 200, and the rest is the body's.
-    fn early(self, pending: Pending) -> Response {
-        let cut = self.server.lifecycle.watch_cut();
-        let body = EventStream::early(pending, self.dialect, self.interval, self.arrival.at, cut, self.in_flight);
-        respond::event_stream(&self.arrival, &Default::default(), Body::new(body))
+    /// The head of a stream, sent now; the rest is its body's.
+    fn event_stream(self, notes: &Notes, source: Source, quiet_since: Instant) -> Response {
+        let terms = Terms {
+            dialect: self.dialect,
+            interval: self.interval(),
+            quiet_since,
+            cut: self.server.lifecycle.watch_cut(),
+            in_flight: self.in_flight,
+        };
+        respond::event_stream(&self.arrival, notes, Body::new(EventStream::new(source, terms)))
+    }
+
+    fn interval(&self) -> Duration {
+        self.settings.keep_alive.max(SHORTEST_INTERVAL)
     }
 
     /// A call that reached nobody still ends once, here (design section 6.8).
@@ -180,6 +191,8 @@ mod tests {
 
     use async_stream::stream;
     use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
     use tokio::{
         io::AsyncWriteExt,
         sync::Notify,
@@ -310,6 +323,35 @@ mod tests {
             drop(connection);
             let left = timeout(Duration::from_millis(100), dropped.notified()).await;
             assert!(left.is_ok(), "{body} {wait_for:?}");
+        }
+    }
+
+    /// D1 on HTTP/2: a stream that is reset takes its call along, the connection stays.
+    #[tokio::test]
+    async fn a_reset_stream_drops_its_call() {
+        let dropped = Arc::new(Notify::new());
+        let gone = Arc::clone(&dropped);
+        let server = start(front(move |_| {
+            let guard = Guard(Arc::clone(&gone));
+            async move {
+                Ok(streamed(Box::pin(stream! {
+                    let _guard = guard;
+                    yield Ok(Bytes::from_static(b"data: 1\n\n"));
+                    sleep(Duration::from_secs(30)).await;
+                })))
+            }
+        }));
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        for _ in 0..2 {
+            let request = http::Request::post(format!("http://{}/v1/chat/completions", server.address))
+                .header("authorization", "Bearer secret")
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from_static(STREAM.as_bytes())))
+                .unwrap();
+            let mut answer = client.request(request).await.unwrap();
+            answer.body_mut().frame().await.unwrap().unwrap();
+            drop(answer);
+            assert!(timeout(Duration::from_millis(100), dropped.notified()).await.is_ok());
         }
     }
 }
