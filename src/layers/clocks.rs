@@ -255,7 +255,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_in_mid_stream_ends_with_the_idle_clock() {
         let live = Arc::default();
-        let frames = mock::Watched::new(mock::paced([SECOND, 4 * SECOND, 3 * SECOND], mock::silent()), &live);
+        let frames = mock::watched(mock::paced([SECOND, 4 * SECOND, 3 * SECOND], mock::silent()), &live);
         let mut frames = timed(mock::call(mock::deadlines(60, 5)), frames).await;
         for _ in 0..3 {
             assert!(frames.next().await.unwrap().is_ok());

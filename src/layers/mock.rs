@@ -212,15 +212,14 @@ pub(super) fn frames(reply: Reply) -> Frames {
 }
 
 /// Counts its drop, as the end of an exchange does.
-pub(super) struct Watched {
+struct Watched {
     frames: Frames,
     _alive: Alive,
 }
 
-impl Watched {
-    pub(super) fn new(frames: Frames, live: &Arc<AtomicUsize>) -> Frames {
-        Box::pin(Self { frames, _alive: Alive::new(live) })
-    }
+/// Frames whose life is counted in `live`.
+pub(super) fn watched(frames: Frames, live: &Arc<AtomicUsize>) -> Frames {
+    Box::pin(Watched { frames, _alive: Alive::new(live) })
 }
 
 impl stream::Stream for Watched {

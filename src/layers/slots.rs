@@ -196,13 +196,14 @@ mod tests {
     async fn the_exchange_ends_before_its_slot_is_free() {
         let (slots, call) = one_slot();
         let live = Arc::default();
-        let frames = stream(call, mock::Watched::new(mock::silent(), &live)).await;
+        let frames = stream(call, mock::watched(mock::silent(), &live)).await;
         assert_eq!(live.load(Ordering::SeqCst), 1);
         drop(frames);
         assert_eq!((live.load(Ordering::SeqCst), slots.available_permits()), (0, 1));
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "a test may spawn")]
     async fn the_next_in_line_gets_the_slot() {
         let (slots, call) = one_slot();
         let frames = stream(call.clone(), mock::silent()).await;
@@ -249,6 +250,7 @@ mod tests {
 
     /// Q2: never more than N in flight, and all N back in the end, however the calls end.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(clippy::disallowed_methods, reason = "a test may spawn")]
     async fn many_tasks_never_pass_the_limit() {
         let slots = Arc::new(Semaphore::new(3));
         let call = mock::call_with_slots(mock::deadlines(60, 60), Some(Arc::clone(&slots)));
@@ -258,7 +260,7 @@ mod tests {
             let (live, most, number) = (Arc::clone(&live), Arc::clone(&most), Arc::new(number));
             service_fn(move |_: Call| {
                 let number = number.fetch_add(1, Ordering::SeqCst);
-                let frames = mock::Watched::new(some_end(number), &live);
+                let frames = mock::watched(some_end(number), &live);
                 most.fetch_max(live.load(Ordering::SeqCst), Ordering::SeqCst);
                 async move {
                     tokio::task::yield_now().await;
