@@ -13,6 +13,8 @@ pub mod error;
 pub mod framing;
 /// The canonical form every dialect converts to and from.
 pub mod ir;
+/// What stands around every call: admission, retry, slots, clocks.
+pub mod layers;
 /// Vendors: catalogue rows and the few that need behaviour.
 pub mod providers;
 /// HTTP in, HTTP out: connections, keys, bodies, endpoints.
