@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use super::{PlaceResult, caller, place};
 use crate::{
-    call::{Answer, AnswerBody, Dialect, Failure, Inbound, Notes},
+    call::{Answer, AnswerBody, Dialect, Failure, Inbound, Notes, Reservation},
     error::{Error, Result},
     server::{
         Server, Settings, auth, extract, probe,
@@ -79,6 +79,7 @@ impl Exchange {
         let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
         let probe = probe::chat(&body)?;
         let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
+        let model_limits = self.server.directory.model_limits(&probe.model);
         self.tidy(&mut parts.headers);
         Ok(Inbound {
             id: self.arrival.id,
@@ -92,6 +93,8 @@ impl Exchange {
             body,
             headers: parts.headers,
             estimate: probe.estimate,
+            model_limits,
+            reservation: Reservation::default(),
             started: self.arrival.at,
         })
     }
