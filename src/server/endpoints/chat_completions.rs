@@ -52,7 +52,7 @@ pub(in crate::server) async fn create(
 ) -> Response {
     let arrival = Arrival::new(request.headers());
     let exchange = Exchange {
-        dialect: (server.dialect)(Dialect::OpenAiChat),
+        dialect: server.openai,
         settings: server.directory.settings(),
         in_flight: InFlight::begin(ENDPOINT),
         arrival,
