@@ -194,10 +194,8 @@ mod tests {
     }
 
     fn clock<T>(result: Result<T>) -> Option<Clock> {
-        match result {
-            Err(Error::Timeout(clock)) => Some(clock),
-            _ => None,
-        }
+        let error = result.err()?;
+        if let Error::Timeout(clock) = error { Some(clock) } else { None }
     }
 
     fn about(since: Instant, expected: Duration) -> bool {
