@@ -171,3 +171,178 @@ impl Stream for Timed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::Ordering};
+
+    use futures_util::{StreamExt, stream};
+    use tokio::time::{advance, sleep};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::layers::mock::{self, Step, Upstream};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn run(call: Call, step: Step) -> Result<Reply> {
+        ClocksLayer.layer(Upstream::new([step])).oneshot(call).await
+    }
+
+    async fn timed(call: Call, frames: Frames) -> Frames {
+        mock::frames(run(call, Step::Stream(frames)).await.unwrap())
+    }
+
+    fn clock<T>(result: Result<T>) -> Option<Clock> {
+        let error = result.err()?;
+        if let Error::Timeout(clock) = error { Some(clock) } else { None }
+    }
+
+    fn about(since: Instant, expected: Duration) -> bool {
+        (expected..=expected + Duration::from_millis(2)).contains(&since.elapsed())
+    }
+
+    /// O1, regression 62: silence before the first event ends with the clock that is named so.
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_with_the_first_event_clock() {
+        let started = Instant::now();
+        let upstream = Upstream::new([Step::Silence]);
+        let result = ClocksLayer.layer(upstream.clone()).oneshot(mock::call(mock::deadlines(2, 60))).await;
+        assert_eq!(clock(result), Some(Clock::FirstEvent));
+        assert!(about(started, 2 * SECOND));
+        assert_eq!(upstream.live.load(Ordering::SeqCst), 0, "the exchange is dropped");
+    }
+
+    /// O1: a whole answer is under the first-event clock to its last byte.
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_answer_has_the_first_event_clock() {
+        let call = || mock::call(mock::deadlines(2, 60));
+        assert!(run(call(), Step::Whole(Duration::from_millis(1900))).await.is_ok());
+        assert_eq!(clock(run(call(), Step::Whole(Duration::from_millis(2100))).await), Some(Clock::FirstEvent));
+    }
+
+    /// O1: the total clock, when it ends sooner.
+    #[tokio::test(start_paused = true)]
+    async fn the_total_clock_runs_over_the_response() {
+        let mut call = mock::call(mock::deadlines(60, 60));
+        call.deadline = Instant::now() + SECOND;
+        let started = Instant::now();
+        assert_eq!(clock(run(call, Step::Silence).await), Some(Clock::Total));
+        assert!(about(started, SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_exchange_begins_after_the_deadline() {
+        let mut call = mock::call(mock::deadlines(60, 60));
+        call.deadline = Instant::now();
+        let upstream = Upstream::new([]);
+        assert_eq!(clock(ClocksLayer.layer(upstream).oneshot(call).await), Some(Clock::Total));
+    }
+
+    /// O1, regression 62: an event a second is no silence, however long it goes on.
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_stream_is_not_cut() {
+        let frames = mock::paced([SECOND; 60], mock::ended());
+        let items: Vec<_> = timed(mock::call(mock::deadlines(60, 5)), frames).await.collect().await;
+        assert_eq!(items.len(), 60);
+        assert!(items.iter().all(Result::is_ok));
+    }
+
+    /// O1, regression 62: silence in mid-stream ends with the idle clock, counted from the frame
+    /// before it, and the exchange with it.
+    #[tokio::test(start_paused = true)]
+    async fn silence_in_mid_stream_ends_with_the_idle_clock() {
+        let live = Arc::default();
+        let frames = mock::watched(mock::paced([SECOND, 4 * SECOND, 3 * SECOND], mock::silent()), &live);
+        let mut frames = timed(mock::call(mock::deadlines(60, 5)), frames).await;
+        for _ in 0..3 {
+            assert!(frames.next().await.unwrap().is_ok());
+        }
+        let since = Instant::now();
+        assert_eq!(clock(frames.next().await.unwrap()), Some(Clock::Idle));
+        assert!(about(since, 5 * SECOND));
+        assert_eq!(live.load(Ordering::SeqCst), 0, "the exchange is dropped with the error");
+        assert!(frames.next().await.is_none());
+    }
+
+    /// O1: the idle clock is the upstream's, not the client's.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_no_idle_upstream() {
+        let frames = mock::paced([SECOND; 4], mock::ended());
+        let mut frames = timed(mock::call(mock::deadlines(60, 5)), frames).await;
+        for _ in 0..4 {
+            sleep(50 * SECOND).await;
+            assert!(frames.next().await.unwrap().is_ok());
+        }
+        assert!(frames.next().await.is_none());
+    }
+
+    /// O1: a client that sleeps through the idle clock still gets what came in time.
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_beats_an_expired_idle_clock() {
+        let frames = mock::paced([SECOND, SECOND], mock::silent());
+        let mut frames = timed(mock::call(mock::deadlines(60, 5)), frames).await;
+        assert!(frames.next().await.unwrap().is_ok());
+        let mut second = tokio_test::task::spawn(frames);
+        assert!(second.enter(|cx, frames| frames.poll_next(cx)).is_pending());
+        advance(30 * SECOND).await;
+        let polled = second.enter(|cx, frames| frames.poll_next(cx));
+        assert!(matches!(polled, Poll::Ready(Some(Ok(_)))));
+        assert!(second.enter(|cx, frames| frames.poll_next(cx)).is_pending(), "silence begins now");
+    }
+
+    /// O1: the total clock runs over the body, whether its upstream is silent or talks.
+    #[tokio::test(start_paused = true)]
+    async fn the_total_clock_runs_over_the_body() {
+        let talking = || mock::paced([SECOND; 100], mock::ended());
+        let chatter: fn() -> Frames = || Box::pin(stream::repeat_with(|| Ok(mock::frame())));
+        for (frames, pause) in [(mock::silent(), 0), (talking(), 0), (chatter(), 1)] {
+            let mut call = mock::call(mock::deadlines(60, 60));
+            let started = Instant::now();
+            call.deadline = started + 10 * SECOND;
+            let mut frames = timed(call, frames).await;
+            let error = loop {
+                match frames.next().await.unwrap() {
+                    Ok(_) => sleep(pause * SECOND).await,
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, Error::Timeout(Clock::Total)));
+            assert!(about(started, 10 * SECOND));
+            assert!(frames.next().await.is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_upstreams_own_end_and_errors_pass() {
+        let call = mock::call(mock::deadlines(60, 5));
+        let mut frames = timed(call.clone(), mock::cut()).await;
+        assert!(matches!(frames.next().await, Some(Err(Error::Interrupted { .. }))));
+        assert!(frames.next().await.is_none());
+        let failed = run(call, Step::Fail(Error::ShuttingDown)).await;
+        assert!(matches!(failed, Err(Error::ShuttingDown)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endless_clock_never_ends() {
+        let mut policy = mock::deadlines(60, 60);
+        policy.deadlines.first_event = Duration::MAX;
+        policy.deadlines.idle = Duration::MAX;
+        let mut frames = timed(mock::call(policy), mock::paced([300 * SECOND], mock::ended())).await;
+        assert!(frames.next().await.unwrap().is_ok());
+    }
+
+    /// The timer is not moved by frames: it stands where the first wait put it until it fires.
+    #[tokio::test(start_paused = true)]
+    async fn frames_do_not_touch_the_timer() {
+        let inner = mock::paced([SECOND; 3], mock::silent());
+        let deadline = Instant::now() + 600 * SECOND;
+        let armed = Instant::now() + 5 * SECOND;
+        let timed = Timed { inner: Some(inner), idle: 5 * SECOND, deadline, last: Last::Nothing, timer: None };
+        let mut timed = Box::pin(timed);
+        for _ in 0..3 {
+            assert!(timed.next().await.unwrap().is_ok());
+            assert_eq!(timed.timer.as_ref().unwrap().deadline(), armed);
+        }
+    }
+}

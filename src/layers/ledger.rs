@@ -177,3 +177,34 @@ impl State {
         self.lows = pairs.collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Merged lows are never above the lows they stand for, and their order stays.
+    #[test]
+    fn a_full_list_is_thinned_out_to_the_safe_side() {
+        let mut state = State::default();
+        for backlog in 0..10 * MAX_LOWS as u64 {
+            state.whole_at = backlog;
+            state.charge(0, backlog);
+        }
+        assert!(state.lows.len() <= MAX_LOWS);
+        assert!(state.lows.is_sorted_by(|a, b| a.charge < b.charge && a.backlog < b.backlog));
+        for charge in 0..10 * MAX_LOWS as u64 {
+            let later = state.lows.partition_point(|low| low.charge <= charge);
+            // The charge after this one met this backlog.
+            assert!(state.lows[later].backlog <= charge);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_charge_leaves_no_trace() {
+        let ledger = Ledger::new();
+        ledger.debit(7);
+        let refused = ledger.measure_and_replace(&NotKeyed::NonKey, |_| Err::<((), Nanos), _>("no"));
+        assert_eq!(refused, Err("no"));
+        assert_eq!((ledger.last_charge(), ledger.backlog()), (1, 7));
+    }
+}

@@ -15,16 +15,13 @@
 use std::{
     collections::HashMap,
     fmt,
-    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use governor::clock::Clock;
-use governor::{Quota, RateLimiter, middleware::NoOpMiddleware, nanos::Nanos, state::NotKeyed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::ledger::{Ledger, Stopwatch, nanos};
+use super::bucket::{Bucket, Charge, Refusal};
 use crate::{
     call::{LimitState, Limits, Reservation},
     error::{Error, Result},
@@ -63,32 +60,6 @@ struct Meters {
     requests: Option<Arc<Bucket>>,
     tokens: Option<Arc<Bucket>>,
     concurrent: Option<Arc<Semaphore>>,
-}
-
-/// So many per minute.
-#[derive(Debug)]
-struct Bucket {
-    limit: u32,
-    limiter: RateLimiter<NotKeyed, Ledger, Stopwatch, NoOpMiddleware<Nanos>>,
-    ledger: Ledger,
-    /// What one request or token weighs, in nanoseconds until it has flowed back.
-    weight: u64,
-}
-
-/// A charge that can be corrected, once.
-#[derive(Debug)]
-struct Charge {
-    bucket: Arc<Bucket>,
-    number: u64,
-    amount: u32,
-}
-
-/// Why a bucket did not give.
-#[derive(Debug, PartialEq, Eq)]
-enum Refusal {
-    Wait(Duration),
-    /// More than the whole limit.
-    Never,
 }
 
 // === impl Scope ===
@@ -211,50 +182,170 @@ impl Meters {
     }
 }
 
-// === impl Bucket ===
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-impl Bucket {
-    fn per_minute(limit: u32) -> Self {
-        let ledger = Ledger::new();
-        // A limit of zero never reaches the limiter: `take` refuses everything above the limit.
-        let quota = Quota::per_minute(NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN));
-        let limiter = RateLimiter::new(quota, ledger.clone(), ledger.clock());
-        Self { limit, limiter, weight: nanos(quota.replenish_interval()).max(1), ledger }
+    use super::*;
+
+    fn key(name: &str) -> Scope {
+        Scope::Key(name.into())
     }
 
-    fn take(self: &Arc<Self>, amount: u64) -> Result<Charge, Refusal> {
-        let amount = u32::try_from(amount).ok().filter(|amount| *amount <= self.limit);
-        let amount = amount.and_then(NonZeroU32::new).ok_or(Refusal::Never)?;
-        let number = self.ledger.last_charge() + 1;
-        match self.limiter.check_n(amount) {
-            Ok(Ok(())) => Ok(Charge { bucket: Arc::clone(self), number, amount: amount.get() }),
-            Ok(Err(until)) => Err(Refusal::Wait(until.wait_time_from(self.ledger.clock().now()))),
-            Err(_) => Err(Refusal::Never),
+    fn model(name: &str) -> Scope {
+        Scope::Model(name.into())
+    }
+
+    fn tokens(limit: u32) -> Limits {
+        Limits { tokens_per_minute: Some(limit), ..Limits::default() }
+    }
+
+    fn requests(limit: u32) -> Limits {
+        Limits { requests_per_minute: Some(limit), ..Limits::default() }
+    }
+
+    fn concurrent(limit: u32) -> Limits {
+        Limits { concurrent: Some(limit), ..Limits::default() }
+    }
+
+    fn remaining(admission: &Admission) -> Vec<(&'static str, u32)> {
+        admission.limits.iter().map(|state| (state.name, state.remaining)).collect()
+    }
+
+    /// Q2: the slot is held by the reservation and comes back with it.
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_lasts_as_long_as_its_reservation() {
+        let limiters = Limiters::new();
+        let admit = || limiters.admit([(key("ci"), concurrent(2))], 0).verdict;
+        let (first, second) = (admit().unwrap(), admit().unwrap());
+        let error = admit().unwrap_err();
+        assert!(matches!(error, Error::RateLimited { what: "concurrent requests", retry_after: Some(_), .. }));
+        drop(first);
+        let third = admit().unwrap();
+        assert!(admit().is_err());
+        second.settle(5);
+        assert!(admit().is_ok());
+        drop(third);
+    }
+
+    /// Q2: whichever limit refuses, the others stand as before.
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_call_changes_no_counter() {
+        let ample = Limits { requests_per_minute: Some(10), tokens_per_minute: Some(100), concurrent: Some(3) };
+        for tight in [requests(1), tokens(20), concurrent(1)] {
+            let limiters = Limiters::new();
+            let scopes = || [(key("ci"), ample), (model("fast"), tight)];
+            let used_up = limiters.admit([(model("fast"), tight)], 20);
+            for _ in 0..5 {
+                let refused = limiters.admit(scopes(), 20);
+                assert!(refused.verdict.is_err(), "{tight:?}");
+            }
+            let alone = limiters.admit([(key("ci"), ample)], 20);
+            assert_eq!(remaining(&alone), [("requests", 9), ("tokens", 80)], "{tight:?}");
+            let others: Vec<_> = (0..2).map(|_| limiters.admit([(key("ci"), ample)], 0)).collect();
+            assert!(others.iter().all(|other| other.verdict.is_ok()), "{tight:?}");
+            drop(used_up);
         }
     }
 
-    fn state(&self, name: &'static str) -> LimitState {
-        let backlog = self.ledger.backlog();
-        let taken = u32::try_from(backlog.div_ceil(self.weight)).unwrap_or(u32::MAX);
-        LimitState {
-            name,
-            limit: self.limit,
-            remaining: self.limit.saturating_sub(taken),
-            reset: Duration::from_nanos(backlog),
-        }
+    #[tokio::test(start_paused = true)]
+    async fn the_error_names_what_ran_out_and_whose_it_is() {
+        let limiters = Limiters::new();
+        assert!(limiters.admit([(model("fast"), requests(1))], 0).verdict.is_ok());
+        let error = limiters.admit([(key("ci"), tokens(9)), (model("fast"), requests(1))], 9).verdict.unwrap_err();
+        assert_eq!(
+            error.message(),
+            "Rate limit reached for model \"fast\": requests per minute. Please try again in 60s."
+        );
+        let error = limiters.admit([(key("ci"), tokens(9))], 10).verdict.unwrap_err();
+        assert!(error.retry_after().is_none() && error.forbids_client_retry());
+        assert_eq!(error.message(), "This request alone is larger than the limit of key \"ci\": tokens per minute.");
     }
-}
 
-// === impl Charge ===
+    /// F8: of two limits of one kind, the client is told of the one that leaves less.
+    #[tokio::test(start_paused = true)]
+    async fn the_tighter_limit_is_told() {
+        let limiters = Limiters::new();
+        let wide = Limits { requests_per_minute: Some(5), ..tokens(1000) };
+        let both = limiters.admit([(key("ci"), wide), (model("fast"), tokens(100))], 30);
+        assert_eq!(remaining(&both), [("requests", 4), ("tokens", 70)]);
+        let key_alone = limiters.admit([(key("ci"), wide)], 0);
+        assert_eq!(remaining(&key_alone), [("requests", 3), ("tokens", 969)]);
+    }
 
-impl Charge {
-    fn settle(self, actual: u64) {
-        let reserved = u64::from(self.amount);
-        let weight = self.bucket.weight;
-        if actual < reserved {
-            self.bucket.ledger.credit(self.number, (reserved - actual).saturating_mul(weight));
-        } else if actual > reserved {
-            self.bucket.ledger.debit((actual - reserved).saturating_mul(weight));
+    #[tokio::test(start_paused = true)]
+    async fn scopes_and_limits_are_told_apart() {
+        let limiters = Limiters::new();
+        let admit = |scope, limits| limiters.admit([(scope, limits)], 0).verdict.is_ok();
+        assert!(admit(key("a"), requests(1)));
+        assert!(!admit(key("a"), requests(1)));
+        assert!(admit(key("b"), requests(1)));
+        assert!(admit(model("a"), requests(1)));
+        assert!(admit(key("a"), requests(2)));
+    }
+
+    /// A reload keeps what is used of limits that stayed, and forgets those that went; a call
+    /// begun under those still settles.
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_forgets_only_what_is_gone() {
+        let limiters = Limiters::new();
+        let scopes = [(key("stays"), tokens(10)), (key("goes"), tokens(10))];
+        let reservation = limiters.admit(scopes.clone(), 10).verdict.unwrap();
+        limiters.retain(|scope, limits| *scope == key("stays") && *limits == tokens(10));
+        let [stays, goes] = scopes;
+        assert!(limiters.admit([stays.clone()], 10).verdict.is_err());
+        assert!(limiters.admit([goes], 10).verdict.is_ok());
+        reservation.settle(0);
+        assert!(limiters.admit([stays], 10).verdict.is_ok());
+    }
+
+    /// Q1: a call thought to be free waits for a debt like any other.
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_free_while_there_is_a_debt() {
+        let limiters = Limiters::new();
+        let admit = || limiters.admit([(key("ci"), tokens(60))], 0).verdict;
+        admit().unwrap().settle(120);
+        assert!(admit().is_err());
+    }
+
+    /// Q1, Q2: under threads, no more is admitted than the limits hold, to the token.
+    #[test]
+    fn threads_share_one_total() {
+        let (limiters, began) = (Limiters::new(), std::time::Instant::now());
+        let limits = Limits { requests_per_minute: Some(1000), tokens_per_minute: Some(600), concurrent: Some(300) };
+        let admitted: usize = std::thread::scope(|scope| {
+            let admit = || (0..50).filter_map(|_| limiters.admit([(key("ci"), limits)], 10).verdict.ok()).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(admit)).collect();
+            let held: Vec<Vec<Reservation>> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            held.iter().map(Vec::len).sum()
+        });
+        // Real time flows here, and a second brings ten tokens back.
+        let seconds = began.elapsed().as_secs_f64();
+        assert!((60.0..=60.0 + seconds).contains(&(admitted as f64)), "{admitted} in {seconds} s");
+    }
+
+    proptest! {
+        /// Q2: slots in use never pass the limit and all come back.
+        #[test]
+        fn slots_are_never_lost(limit in 1..5_u32, ends in prop::collection::vec(any::<Option<bool>>(), 1..60)) {
+            let limiters = Limiters::new();
+            let mut held = Vec::new();
+            for end in ends {
+                match end {
+                    None => {
+                        let admitted = limiters.admit([(key("ci"), concurrent(limit))], 1).verdict;
+                        prop_assert_eq!(admitted.is_ok(), held.len() < limit as usize);
+                        held.extend(admitted);
+                    }
+                    Some(settled) => if let (Some(reservation), true) = (held.pop(), settled) {
+                        reservation.settle(3);
+                    },
+                }
+            }
+            held.clear();
+            for _ in 0..limit {
+                held.push(limiters.admit([(key("ci"), concurrent(limit))], 1).verdict.unwrap());
+            }
         }
     }
 }

@@ -22,7 +22,10 @@ use tower::Service;
 use uuid::Uuid;
 
 use crate::{
-    call::{Attempts, Call, Connection, Dialect, Frames, Reply, ReplyBody, Target},
+    call::{
+        Attempts, Call, Caller, Connection, Dialect, Estimate, Frames, Inbound, Limits, Reply, ReplyBody, Reservation,
+        Target,
+    },
     config::{Deadlines, Policy},
     error::{Error, Result},
     framing::Frame,
@@ -61,6 +64,30 @@ pub(super) fn deadlines(first_event: u64, idle: u64) -> Policy {
         deadlines: Deadlines { first_event: seconds(first_event), idle: seconds(idle), ..Deadlines::default() },
         ..Policy::default()
     }
+}
+
+/// A client's call that is thought to cost so many tokens.
+pub(super) fn inbound(caller: &Arc<Caller>, model: &str, estimate: Estimate) -> Inbound {
+    Inbound {
+        id: Uuid::nil(),
+        dialect: Dialect::OpenAiChat,
+        caller: Arc::clone(caller),
+        model: model.into(),
+        stream: false,
+        include_usage: false,
+        strict: false,
+        pinned: None,
+        body: Bytes::new(),
+        headers: http::HeaderMap::new(),
+        estimate,
+        model_limits: Limits::default(),
+        reservation: Reservation::default(),
+        started: Instant::now(),
+    }
+}
+
+pub(super) fn caller(name: &str, limits: Limits) -> Arc<Caller> {
+    Arc::new(Caller { name: name.into(), models: vec!["*".into()], limits })
 }
 
 /// What the upstream does about one try.
@@ -186,15 +213,14 @@ pub(super) fn frames(reply: Reply) -> Frames {
 }
 
 /// Counts its drop, as the end of an exchange does.
-pub(super) struct Watched {
+struct Watched {
     frames: Frames,
     _alive: Alive,
 }
 
-impl Watched {
-    pub(super) fn new(frames: Frames, live: &Arc<AtomicUsize>) -> Frames {
-        Box::pin(Self { frames, _alive: Alive::new(live) })
-    }
+/// Frames whose life is counted in `live`.
+pub(super) fn watched(frames: Frames, live: &Arc<AtomicUsize>) -> Frames {
+    Box::pin(Watched { frames, _alive: Alive::new(live) })
 }
 
 impl stream::Stream for Watched {

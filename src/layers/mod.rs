@@ -14,6 +14,7 @@
 //! (routing's), anything that knows a vendor or a wire format.
 
 mod admit;
+mod bucket;
 mod clocks;
 mod ledger;
 mod limits;

@@ -159,3 +159,191 @@ fn backoff(policy: &config::Retry, spent: u32, random: f64) -> Duration {
     // Rounding may go over the cap, and a configured eternity over what a `Duration` holds.
     Duration::try_from_secs_f64(cap.as_secs_f64() * random).unwrap_or(cap).min(cap)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use proptest::prelude::*;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{
+        config::Policy,
+        error::{Class, Clock, UpstreamError},
+        layers::mock::{self, Step, Upstream},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn policy(attempts: u32) -> Policy {
+        Policy { retry: config::Retry { attempts, ..config::Retry::default() }, ..Policy::default() }
+    }
+
+    fn status(status: u16) -> Error {
+        UpstreamError::new(StatusCode::from_u16(status).unwrap(), "no").into()
+    }
+
+    fn limited(retry_after: Option<Duration>) -> Error {
+        UpstreamError { retry_after, ..UpstreamError::new(StatusCode::TOO_MANY_REQUESTS, "slow down") }.into()
+    }
+
+    fn network(stale: bool) -> Error {
+        Error::Network { message: "gone".into(), stale }
+    }
+
+    /// Runs `call` against failures and then an answer; jitter is always half the cap.
+    async fn run(call: Call, failures: Vec<Error>) -> (Result<Reply>, Vec<Duration>) {
+        let steps = failures.into_iter().map(Step::Fail).chain([Step::Whole(Duration::ZERO)]);
+        let upstream = Upstream::new(steps);
+        let result = RetryLayer::with_random(|| 0.5).layer(upstream.clone()).oneshot(call).await;
+        (result, upstream.times())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_asked_for_once() {
+        let (result, times) = run(mock::call(policy(3)), vec![]).await;
+        assert!(result.is_ok());
+        assert_eq!(times.len(), 1);
+    }
+
+    /// F1: these are tried again, up to the attempts of the policy, and the last error goes back.
+    #[tokio::test(start_paused = true)]
+    async fn transient_failures_are_tried_as_often_as_the_policy_says() {
+        for error in [status(408), status(500), status(502), status(503), status(504), status(529), network(false)] {
+            let label = error.label();
+            let (result, times) = run(mock::call(policy(3)), vec![error.clone(), error.clone()]).await;
+            assert!(result.is_ok(), "{label}");
+            assert_eq!(times.len(), 3, "{label}");
+            let (result, times) = run(mock::call(policy(3)), vec![error.clone(), error.clone(), error]).await;
+            assert_eq!(result.unwrap_err().label(), label);
+            assert_eq!(times.len(), 3, "{label}");
+        }
+    }
+
+    /// F1: and these are not.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_retry_cannot_help_goes_back_at_once() {
+        let quota = UpstreamError { class: Class::Quota, ..UpstreamError::new(StatusCode::TOO_MANY_REQUESTS, "") };
+        let clocks = [Clock::FirstEvent, Clock::Total].map(Error::Timeout);
+        let errors = [400, 401, 403, 404, 413, 422].map(status);
+        for error in errors.into_iter().chain(clocks).chain([quota.into()]) {
+            let label = error.label();
+            let (result, times) = run(mock::call(policy(3)), vec![error]).await;
+            assert_eq!(result.unwrap_err().label(), label);
+            assert_eq!(times.len(), 1, "{label}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_backoff_doubles_up_to_its_cap() {
+        let mut policy = policy(5);
+        policy.retry.base = SECOND;
+        policy.retry.max = 3 * SECOND;
+        let (result, times) = run(mock::call(policy), vec![status(503); 4]).await;
+        assert!(result.is_ok());
+        // Half of 1, 2, 3 and 3 seconds.
+        assert_eq!(times, [0, 500, 1500, 3000, 4500].map(Duration::from_millis));
+    }
+
+    /// F4: the upstream's wait wins over the backoff.
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_obeyed() {
+        let (result, times) = run(mock::call(policy(3)), vec![limited(Some(7 * SECOND))]).await;
+        assert!(result.is_ok());
+        assert_eq!(times, [Duration::ZERO, 7 * SECOND]);
+    }
+
+    /// F4, F8: too long a wait is the client's to decide, who gets the header.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_retry_after_goes_back_at_once() {
+        let started = Instant::now();
+        let (result, times) = run(mock::call(policy(3)), vec![limited(Some(11 * SECOND))]).await;
+        assert_eq!(result.unwrap_err().retry_after(), Some(11 * SECOND));
+        assert_eq!((times.len(), started.elapsed()), (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_wait_ends_beyond_the_deadline() {
+        for (left, tries) in [(5, 1), (6, 2)] {
+            let mut call = mock::call(policy(3));
+            call.deadline = Instant::now() + left * SECOND;
+            let started = Instant::now();
+            let (result, times) = run(call, vec![limited(Some(5 * SECOND))]).await;
+            assert_eq!((result.is_ok(), times.len() as u32), (tries == 2, tries));
+            assert!(started.elapsed() < left * SECOND);
+        }
+    }
+
+    /// F3: another key is quicker than any wait, and the dispatcher has it.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_bound_failure_goes_back_while_keys_rotate() {
+        for (rotates, tries) in [(true, 1), (false, 2)] {
+            let mut call = mock::call(policy(3));
+            call.rotates = rotates;
+            let (result, times) = run(call, vec![limited(None)]).await;
+            assert_eq!((result.is_ok(), times.len()), (!rotates, tries));
+        }
+        let mut call = mock::call(policy(3));
+        call.rotates = true;
+        assert!(run(call, vec![status(503)]).await.0.is_ok(), "an overload is not bound to a key");
+    }
+
+    /// F7: once, at once, and without spending an attempt.
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_connection_is_invisible() {
+        let (result, times) = run(mock::call(policy(1)), vec![network(true)]).await;
+        assert!(result.is_ok());
+        assert_eq!(times, [Duration::ZERO; 2]);
+        let (result, times) = run(mock::call(policy(1)), vec![network(true), network(true)]).await;
+        assert!(result.is_err());
+        assert_eq!(times.len(), 2);
+        let (result, times) = run(mock::call(policy(2)), vec![network(true), network(true)]).await;
+        assert!(result.is_ok());
+        assert_eq!(times, [0, 0, 125].map(Duration::from_millis));
+    }
+
+    /// F6: a stream that has begun is out of reach.
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_stream_is_not_tried_again() {
+        let upstream = Upstream::new([Step::Stream(mock::paced([SECOND], mock::cut()))]);
+        let reply = RetryLayer::new().layer(upstream.clone()).oneshot(mock::call(policy(3))).await.unwrap();
+        let items: Vec<_> = futures_util::StreamExt::collect(mock::frames(reply)).await;
+        assert!(matches!(items.as_slice(), [Ok(_), Err(Error::Interrupted { .. })]));
+        assert_eq!(upstream.times().len(), 1);
+    }
+
+    /// D2: nothing goes on behind a client that left.
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_call_is_not_tried_again() {
+        let upstream = Upstream::new([Step::Fail(status(503))]);
+        let call = RetryLayer::with_random(|| 0.5).layer(upstream.clone()).oneshot(mock::call(policy(3)));
+        assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+        tokio::time::advance(60 * SECOND).await;
+        assert_eq!(upstream.times().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn the_jitter_is_full_and_never_above_the_cap(
+            base in 0..=u64::MAX, max in 0..=u64::MAX, spent in 1..=u32::MAX, random in 0.0..1.0_f64,
+        ) {
+            let policy = config::Retry {
+                base: Duration::from_nanos(base),
+                max: Duration::from_nanos(max),
+                ..config::Retry::default()
+            };
+            let cap = backoff(&policy, spent, 1.0);
+            let wait = backoff(&policy, spent, random);
+            prop_assert!(cap <= policy.max);
+            prop_assert!(wait <= cap);
+            prop_assert!((wait.as_secs_f64() - cap.as_secs_f64() * random).abs() <= 1e-6 * cap.as_secs_f64() + 1e-9);
+            prop_assert_eq!(backoff(&policy, spent, 0.0), Duration::ZERO);
+        }
+
+        #[test]
+        fn no_policy_is_too_large(base in any::<Duration>(), max in any::<Duration>(), spent: u32) {
+            let policy = config::Retry { base, max, ..config::Retry::default() };
+            prop_assert!(backoff(&policy, spent, 1.0) <= max);
+        }
+    }
+}

@@ -118,3 +118,182 @@ impl Stream for Held {
         polled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    use futures_util::{StreamExt, future::join_all};
+    use tokio::{sync::Semaphore, time::timeout};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{
+        error::Verdict,
+        layers::mock::{self, Step, Upstream},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn one_slot() -> (Arc<Semaphore>, Call) {
+        let slots = Arc::new(Semaphore::new(1));
+        (Arc::clone(&slots), mock::call_with_slots(mock::deadlines(60, 60), Some(slots)))
+    }
+
+    async fn stream(call: Call, frames: Frames) -> Frames {
+        mock::frames(SlotsLayer.layer(Upstream::new([Step::Stream(frames)])).oneshot(call).await.unwrap())
+    }
+
+    /// Q2: the slot lasts as long as the stream and comes back with its last frame.
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_holds_its_slot_to_the_last_frame() {
+        let (slots, call) = one_slot();
+        let mut frames = stream(call, mock::paced([SECOND, SECOND], mock::ended())).await;
+        for _ in 0..2 {
+            assert_eq!(slots.available_permits(), 0);
+            assert!(frames.next().await.unwrap().is_ok());
+        }
+        assert_eq!(slots.available_permits(), 0);
+        assert!(frames.next().await.is_none());
+        assert_eq!(slots.available_permits(), 1, "before the body is dropped");
+        assert!(frames.next().await.is_none(), "an ended stream stays ended");
+    }
+
+    /// Q2: whatever ends the exchange gives the slot back.
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_comes_back_after_a_cut_a_drop_and_a_failure() {
+        let (slots, call) = one_slot();
+        let mut frames = stream(call.clone(), mock::cut()).await;
+        assert!(frames.next().await.unwrap().is_err());
+        assert_eq!(slots.available_permits(), 1, "cut");
+        assert!(frames.next().await.is_none());
+
+        let frames = stream(call.clone(), mock::silent()).await;
+        assert_eq!(slots.available_permits(), 0);
+        drop(frames);
+        assert_eq!(slots.available_permits(), 1, "body dropped");
+
+        let failing = Upstream::new([Step::Fail(Error::ShuttingDown)]);
+        assert!(SlotsLayer.layer(failing).oneshot(call.clone()).await.is_err());
+        assert_eq!(slots.available_permits(), 1, "failed");
+
+        let silent = SlotsLayer.layer(Upstream::new([Step::Silence])).oneshot(call.clone());
+        assert!(timeout(SECOND, silent).await.is_err());
+        assert_eq!(slots.available_permits(), 1, "future dropped");
+
+        let whole = Upstream::new([Step::Whole(SECOND)]);
+        assert!(SlotsLayer.layer(whole).oneshot(call).await.is_ok());
+        assert_eq!(slots.available_permits(), 1, "whole answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_exchange_ends_before_its_slot_is_free() {
+        let (slots, call) = one_slot();
+        let live = Arc::default();
+        let frames = stream(call, mock::watched(mock::silent(), &live)).await;
+        assert_eq!(live.load(Ordering::SeqCst), 1);
+        drop(frames);
+        assert_eq!((live.load(Ordering::SeqCst), slots.available_permits()), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "a test may spawn")]
+    async fn the_next_in_line_gets_the_slot() {
+        let (slots, call) = one_slot();
+        let frames = stream(call.clone(), mock::silent()).await;
+        let upstream = Upstream::new([Step::Whole(Duration::ZERO)]);
+        let waiting = tokio::spawn(SlotsLayer.layer(upstream.clone()).oneshot(call));
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(upstream.tries.lock().unwrap().len(), 0);
+        drop(frames);
+        assert!(waiting.await.unwrap().is_ok());
+        assert_eq!(slots.available_permits(), 1);
+    }
+
+    /// A full target is as good as a silent one: after its first-event deadline the call moves on.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_without_end_moves_on() {
+        let (slots, call) = one_slot();
+        let _held = slots.try_acquire().unwrap();
+        let started = Instant::now();
+        let error = SlotsLayer.layer(Upstream::new([])).oneshot(call).await.unwrap_err();
+        assert!(matches!(error, Error::NoTarget { .. }));
+        assert_eq!(error.verdict(), Verdict::MoveOn { key_bound: false });
+        assert_eq!(started.elapsed().as_secs(), 60);
+    }
+
+    /// O1: the total clock runs in the queue as well.
+    #[tokio::test(start_paused = true)]
+    async fn waiting_counts_against_the_total_deadline() {
+        let (slots, mut call) = one_slot();
+        let _held = slots.try_acquire().unwrap();
+        call.deadline = Instant::now() + 3 * SECOND;
+        let started = Instant::now();
+        let error = SlotsLayer.layer(Upstream::new([])).oneshot(call).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout(Clock::Total)));
+        assert_eq!(started.elapsed().as_secs(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_without_slots_is_not_limited() {
+        let call = mock::call(mock::deadlines(60, 60));
+        let mut frames = stream(call, mock::paced([SECOND], mock::ended())).await;
+        assert!(frames.next().await.unwrap().is_ok());
+        assert!(frames.next().await.is_none());
+    }
+
+    /// Q2: never more than N in flight, and all N back in the end, however the calls end.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(clippy::disallowed_methods, reason = "a test may spawn")]
+    async fn many_tasks_never_pass_the_limit() {
+        let slots = Arc::new(Semaphore::new(3));
+        let call = mock::call_with_slots(mock::deadlines(60, 60), Some(Arc::clone(&slots)));
+        let (live, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let number = AtomicUsize::new(0);
+        let service = {
+            let (live, most, number) = (Arc::clone(&live), Arc::clone(&most), Arc::new(number));
+            service_fn(move |_: Call| {
+                let number = number.fetch_add(1, Ordering::SeqCst);
+                let frames = mock::watched(some_end(number), &live);
+                most.fetch_max(live.load(Ordering::SeqCst), Ordering::SeqCst);
+                async move {
+                    tokio::task::yield_now().await;
+                    if number.is_multiple_of(5) {
+                        return Err(Error::ShuttingDown);
+                    }
+                    let head = http::Response::new(()).into_parts().0;
+                    Ok(Reply { head, body: ReplyBody::Frames(frames) })
+                }
+            })
+        };
+        let layered = SlotsLayer.layer(service);
+        let tasks = (0..200).map(|n: usize| {
+            let call = layered.clone().oneshot(call.clone());
+            tokio::spawn(async move {
+                let Ok(reply) = call.await else { return };
+                let mut frames = mock::frames(reply);
+                // Some clients leave after the first frame.
+                while let Some(Ok(_)) = frames.next().await {
+                    tokio::task::yield_now().await;
+                    if n.is_multiple_of(3) {
+                        break;
+                    }
+                }
+            })
+        });
+        assert!(join_all(tasks).await.iter().all(Result::is_ok));
+        assert_eq!(most.load(Ordering::SeqCst), 3);
+        assert_eq!((slots.available_permits(), live.load(Ordering::SeqCst)), (3, 0));
+    }
+
+    fn some_end(number: usize) -> Frames {
+        let end = if number.is_multiple_of(2) { mock::ended() } else { mock::cut() };
+        mock::paced([Duration::ZERO; 3], end)
+    }
+}

@@ -4,8 +4,8 @@
 //! open ones go on), **cut** (the drain limit has passed: streams say so in their dialect and
 //! end) and **close** (whatever is still open is dropped).
 //!
-//! Cost: a stream reads one atomic per poll; the lock inside a token is taken only when its task
-//! changes (see [`Cut::has_come`]).
+//! Cost: a watching task reads one atomic per poll; the lock inside a token is taken only when its
+//! waker changes (see [`Watch::has_come`]).
 
 use std::{
     fmt,
@@ -26,15 +26,21 @@ pub struct Lifecycle(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     ready: AtomicBool,
-    drain: CancellationToken,
-    is_cut: AtomicBool,
-    cut: CancellationToken,
-    close: CancellationToken,
+    drain: Step,
+    cut: Step,
+    close: Step,
 }
 
-/// A stream's view of the cut.
-pub(super) struct Cut {
-    lifecycle: Lifecycle,
+/// Taken once and never taken back.
+#[derive(Debug, Clone, Default)]
+struct Step {
+    taken: Arc<AtomicBool>,
+    token: CancellationToken,
+}
+
+/// A task's view of a step: as cheap to ask as an atomic is to read.
+pub(super) struct Watch {
+    taken: Arc<AtomicBool>,
     waiting: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Who will be woken by `waiting`.
     registered: Option<Waker>,
@@ -55,46 +61,69 @@ impl Lifecycle {
 
     /// Begins the end; what a termination signal calls. `/readyz` answers 503 from here on.
     pub fn drain(&self) {
-        self.0.drain.cancel();
+        self.0.drain.take();
     }
 
     pub fn is_draining(&self) -> bool {
-        self.0.drain.is_cancelled()
+        self.0.drain.is_taken()
     }
 
     /// Waits for [`Self::drain`]. Cancel-safe.
     pub async fn draining(&self) {
-        self.0.drain.cancelled().await;
+        self.0.drain.token.cancelled().await;
     }
 
     /// Ends open streams with an error frame.
     pub fn cut(&self) {
-        self.0.is_cut.store(true, Ordering::Release);
-        self.0.cut.cancel();
+        self.0.cut.take();
     }
 
     /// Waits for [`Self::cut`]. Cancel-safe.
     pub async fn cut_off(&self) {
-        self.0.cut.cancelled().await;
+        self.0.cut.token.cancelled().await;
     }
 
+    /// Drops what is still open.
     pub(super) fn close(&self) {
-        self.0.close.cancel();
+        self.0.close.take();
     }
 
-    pub(super) async fn closed(&self) {
-        self.0.close.cancelled().await;
+    pub(super) fn watch_drain(&self) -> Watch {
+        self.0.drain.watch()
     }
 
-    pub(super) fn watch_cut(&self) -> Cut {
-        Cut { lifecycle: self.clone(), waiting: Box::pin(self.0.cut.clone().cancelled_owned()), registered: None }
+    pub(super) fn watch_cut(&self) -> Watch {
+        self.0.cut.watch()
+    }
+
+    pub(super) fn watch_close(&self) -> Watch {
+        self.0.close.watch()
     }
 }
 
-// === impl Cut ===
+// === impl Step ===
 
-impl Cut {
-    /// Whether the cut has come; if not, the task of `context` is woken when it does.
+impl Step {
+    fn take(&self) {
+        // The flag first: whoever the token wakes reads it.
+        self.taken.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+
+    fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    fn watch(&self) -> Watch {
+        let waiting = Box::pin(self.token.clone().cancelled_owned());
+        Watch { taken: Arc::clone(&self.taken), waiting, registered: None }
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Whether the step has been taken; if not, the task of `context` is woken when it is.
     pub(super) fn has_come(&mut self, context: &mut Context<'_>) -> bool {
         if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             self.registered = Some(context.waker().clone());
@@ -102,13 +131,13 @@ impl Cut {
                 return true;
             }
         }
-        self.lifecycle.0.is_cut.load(Ordering::Acquire)
+        self.taken.load(Ordering::Acquire)
     }
 }
 
-impl fmt::Debug for Cut {
+impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cut").finish_non_exhaustive()
+        f.debug_struct("Watch").finish_non_exhaustive()
     }
 }
 
@@ -129,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cut_wakes_a_waiting_stream_once_registered() {
+    fn a_step_wakes_whoever_watches() {
         let lifecycle = Lifecycle::default();
         let mut cut = lifecycle.watch_cut();
         let mut task = tokio_test::task::spawn(());

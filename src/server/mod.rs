@@ -30,7 +30,7 @@ use tower::util::BoxCloneSyncService;
 pub use lifecycle::Lifecycle;
 
 use crate::{
-    call::{Answer, Caller, Dialect, Failure, Inbound, Limits},
+    call::{Answer, Caller, Failure, Inbound, Limits},
     error::Result,
     telemetry::Metrics,
     wire::ClientDialect,
@@ -104,8 +104,8 @@ pub struct Server {
     pub directory: Arc<dyn Directory>,
     pub lifecycle: Lifecycle,
     pub metrics: Metrics,
-    /// Finds the client side of a dialect.
-    pub dialect: fn(Dialect) -> &'static dyn ClientDialect,
+    /// OpenAI's form, the dialect of every path there is today.
+    pub openai: &'static dyn ClientDialect,
 }
 
 // === impl Settings ===

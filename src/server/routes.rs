@@ -71,10 +71,14 @@ fn recover(server: &Server, _panic: Box<dyn Any + Send>) -> Response<Body> {
 mod tests {
     use std::{sync::Mutex, time::Duration};
 
-    use super::super::testing::{UNARY, chat, front, start, whole};
+    use super::*;
     use crate::{
         call::Inbound,
-        server::{Front, testing::Running},
+        server::{
+            Front,
+            extract::tests::compressed,
+            testing::{Running, UNARY, chat, front, start, whole},
+        },
     };
 
     fn echo() -> Front {
@@ -91,8 +95,6 @@ mod tests {
         });
         (start(front), last)
     }
-
-    use super::*;
 
     #[track_caller]
     fn expect(answer: &str, status: u16, code: &str) {
@@ -223,7 +225,7 @@ mod tests {
     async fn a_compressed_body_arrives_plain() {
         let (server, last) = recording();
         for coding in ["gzip", "br", "zstd", "deflate"] {
-            let body = super::super::extract::tests::compressed(coding, UNARY.as_bytes()).await;
+            let body = compressed(coding, UNARY.as_bytes()).await;
             let mut request = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\
                 content-type: application/json\r\ncontent-encoding: {coding}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
                 body.len()).into_bytes();
@@ -243,5 +245,50 @@ mod tests {
         expect(&answer, 500, "internal_error");
         assert!(!answer.contains("canary"), "{answer}");
         tokio::time::timeout(Duration::from_secs(2), server.get("/healthz")).await.unwrap();
+    }
+
+    /// X4, regression 77: neither a key, nor its hash, nor a prompt stands in any log line of any
+    /// crate at any level, whatever happens to the call.
+    #[tokio::test]
+    async fn no_secret_is_logged() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&seen);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || Sink(Arc::clone(&sink)))
+            .finish();
+        // The test's runtime has one thread, so this holds for the server's tasks too.
+        let guard = tracing::subscriber::set_default(subscriber);
+        let server = start(front(|inbound: Inbound| async move {
+            assert_ne!(inbound.model, "panic", "canary-panic");
+            Ok(whole("{}"))
+        }));
+        let keys = "connection: close\r\nx-api-key: canary-key\r\napi-key: canary-key\r\n";
+        for body in [r#"{"model":"fast","messages":[{"content":"canary-prompt"}]}"#, r#"{"canary-"#, UNARY] {
+            let request = chat("/v1/chat/completions", keys, body);
+            server.exchange(&request).await;
+            server.exchange(request.replace("Bearer secret", "Bearer canary-key")).await;
+            server.exchange(request.replace("Bearer secret", "Basic canary-key")).await;
+        }
+        server.exchange(chat("/v1/chat/completions", keys, &UNARY.replace("fast", "panic"))).await;
+        drop(guard);
+        let lines = String::from_utf8(seen.lock().unwrap().clone()).unwrap();
+        assert!(lines.contains("unauthenticated"), "{lines}");
+        let hash = crate::server::auth::Keys::hash("canary-key").map(|byte| format!("{byte:02x}")).concat();
+        for secret in ["canary", "Bearer", &hash[..12]] {
+            assert!(!lines.contains(secret), "{lines}");
+        }
+    }
+
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! open streams are cut with an error frame. What has not gone a second later is dropped.
 
 use std::{
+    future::poll_fn,
     io,
     net::SocketAddr,
     pin::pin,
@@ -16,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -155,11 +157,16 @@ impl Door {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let Some(tls) = &self.tls else { return self.converse(stream).await };
-        let handshake = tokio::select! {
-            handshake = timeout(TLS_TIMEOUT, tls.accept(stream)) => handshake,
-            () = self.lifecycle.closed() => return,
-        };
-        match handshake {
+        let mut close = self.lifecycle.watch_close();
+        let mut handshake = pin!(timeout(TLS_TIMEOUT, tls.accept(stream)));
+        let handshake = poll_fn(|context| {
+            if close.has_come(context) {
+                return Poll::Ready(None);
+            }
+            handshake.as_mut().poll(context).map(Some)
+        });
+        let Some(result) = handshake.await else { return };
+        match result {
             Ok(Ok(stream)) => self.converse(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -177,25 +184,24 @@ impl Door {
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(stream), service));
         let mut unused = pin!(sleep(HEAD_TIMEOUT));
-        let mut draining = pin!(self.lifecycle.draining());
-        let (mut may_be_unused, mut goes_on) = (true, !self.late);
-        loop {
-            tokio::select! {
-                result = connection.as_mut() => return ended(result),
-                () = self.lifecycle.closed() => return,
-                () = draining.as_mut(), if goes_on => {
-                    goes_on = false;
-                    connection.as_mut().graceful_shutdown();
-                }
-                // The protocol's own timeout begins with the first bytes only.
-                () = unused.as_mut(), if may_be_unused => {
-                    may_be_unused = false;
-                    if !used.load(Ordering::Relaxed) {
-                        return;
-                    }
-                }
+        let (mut drain, mut close) = (self.lifecycle.watch_drain(), self.lifecycle.watch_close());
+        let mut goes_on = !self.late;
+        // Polled for every event, hence no select over futures that lock when asked.
+        let conversation = poll_fn(|context| {
+            if close.has_come(context) {
+                return Poll::Ready(());
             }
-        }
+            if goes_on && drain.has_come(context) {
+                goes_on = false;
+                connection.as_mut().graceful_shutdown();
+            }
+            // The protocol's own timeout begins with the first bytes only.
+            if !used.load(Ordering::Relaxed) && unused.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            connection.as_mut().poll(context).map(ended)
+        });
+        conversation.await;
     }
 }
 

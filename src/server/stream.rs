@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::lifecycle::Cut;
+use super::lifecycle::Watch;
 use crate::{
     call::{Answer, AnswerBody, ByteStream, Failure},
     error::Error,
@@ -35,60 +35,38 @@ pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Answer, Failure>> +
 
 pub(super) struct EventStream {
     source: Source,
-    dialect: &'static dyn ClientDialect,
-    interval: Duration,
-    /// When the client was last sent anything.
-    quiet_since: Instant,
+    terms: Terms,
     /// Fires when the interval may have passed.
     timer: Pin<Box<Sleep>>,
-    cut: Cut,
-    /// Counts this call as long as the body lives.
-    _in_flight: InFlight,
 }
 
-enum Source {
+/// Where the bytes come from.
+pub(super) enum Source {
     /// The head has gone out before the answer was there.
     Waiting(Pending),
     Live(ByteStream),
     Done,
 }
 
+/// How a stream treats its client.
+pub(super) struct Terms {
+    pub dialect: &'static dyn ClientDialect,
+    /// No silence is longer.
+    pub interval: Duration,
+    /// When the client was last sent anything; at first, its request's arrival or its head.
+    pub quiet_since: Instant,
+    pub cut: Watch,
+    /// Counts this call as long as the body lives.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub in_flight: InFlight,
+}
+
 // === impl EventStream ===
 
 impl EventStream {
-    /// A stream whose head goes out now.
-    pub(super) fn live(
-        stream: ByteStream,
-        dialect: &'static dyn ClientDialect,
-        interval: Duration,
-        cut: Cut,
-        in_flight: InFlight,
-    ) -> Self {
-        Self::new(Source::Live(stream), dialect, interval, Instant::now(), cut, in_flight)
-    }
-
-    /// A stream whose answer is still being waited for, silent since `quiet_since`.
-    pub(super) fn early(
-        pending: Pending,
-        dialect: &'static dyn ClientDialect,
-        interval: Duration,
-        quiet_since: Instant,
-        cut: Cut,
-        in_flight: InFlight,
-    ) -> Self {
-        Self::new(Source::Waiting(pending), dialect, interval, quiet_since, cut, in_flight)
-    }
-
-    fn new(
-        source: Source,
-        dialect: &'static dyn ClientDialect,
-        interval: Duration,
-        quiet_since: Instant,
-        cut: Cut,
-        in_flight: InFlight,
-    ) -> Self {
-        let timer = Box::pin(sleep_until(quiet_since + interval));
-        Self { source, dialect, interval, quiet_since, timer, cut, _in_flight: in_flight }
+    pub(super) fn new(source: Source, terms: Terms) -> Self {
+        let timer = Box::pin(sleep_until(terms.quiet_since + terms.interval));
+        Self { source, terms, timer }
     }
 
     /// The next bytes of the answer; `None` at its end.
@@ -117,9 +95,9 @@ impl EventStream {
         loop {
             ready!(self.timer.as_mut().poll(context));
             let now = Instant::now();
-            let due = self.quiet_since + self.interval;
+            let due = self.terms.quiet_since + self.terms.interval;
             if now >= due {
-                self.timer.as_mut().reset(now + self.interval);
+                self.timer.as_mut().reset(now + self.terms.interval);
                 return Poll::Ready(());
             }
             self.timer.as_mut().reset(due);
@@ -127,13 +105,13 @@ impl EventStream {
     }
 
     fn send(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.quiet_since = Instant::now();
+        self.terms.quiet_since = Instant::now();
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.source = Source::Done;
-        self.send(self.dialect.error_frame(error))
+        self.send(self.terms.dialect.error_frame(error))
     }
 }
 
@@ -143,7 +121,7 @@ impl http_body::Body for EventStream {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        if !matches!(this.source, Source::Done) && this.cut.has_come(context) {
+        if !matches!(this.source, Source::Done) && this.terms.cut.has_come(context) {
             return this.fail(&Error::ShuttingDown);
         }
         match this.poll_source(context) {
@@ -155,7 +133,7 @@ impl http_body::Body for EventStream {
             }
             Poll::Pending => {
                 ready!(this.poll_silence(context));
-                this.send(this.dialect.keep_alive())
+                this.send(this.terms.dialect.keep_alive())
             }
         }
     }
@@ -165,9 +143,19 @@ impl http_body::Body for EventStream {
     }
 }
 
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting(_) => "Waiting",
+            Self::Live(_) => "Live",
+            Self::Done => "Done",
+        })
+    }
+}
+
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventStream").finish_non_exhaustive()
+        f.debug_struct("EventStream").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
@@ -200,13 +188,23 @@ mod tests {
         })
     }
 
+    fn body(source: Source, lifecycle: &Lifecycle) -> EventStream {
+        let terms = Terms {
+            dialect: dialect(),
+            interval: INTERVAL,
+            quiet_since: Instant::now(),
+            cut: lifecycle.watch_cut(),
+            in_flight: InFlight::begin("test"),
+        };
+        EventStream::new(source, terms)
+    }
+
     fn live(stream: ByteStream, lifecycle: &Lifecycle) -> EventStream {
-        EventStream::live(stream, dialect(), INTERVAL, lifecycle.watch_cut(), InFlight::begin("test"))
+        body(Source::Live(stream), lifecycle)
     }
 
     fn early(pending: Pending) -> EventStream {
-        let cut = Lifecycle::default().watch_cut();
-        EventStream::early(pending, dialect(), INTERVAL, Instant::now(), cut, InFlight::begin("test"))
+        body(Source::Waiting(pending), &Lifecycle::default())
     }
 
     /// All frames with their times in seconds.

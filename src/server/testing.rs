@@ -17,7 +17,7 @@ use super::{
     serve::{bind, serve},
 };
 use crate::{
-    call::{Answer, AnswerBody, ByteStream, Caller, Dialect, Failure, Inbound, Limits, Notes},
+    call::{Answer, AnswerBody, ByteStream, Caller, Failure, Inbound, Limits, Notes},
     error::{Error, Result},
     ir,
     telemetry::Metrics,
@@ -131,7 +131,7 @@ pub(super) fn start_with(
         directory: Arc::new(directory),
         lifecycle: lifecycle.clone(),
         metrics: Metrics::disabled(),
-        dialect: |_: Dialect| dialect(),
+        openai: dialect(),
     };
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();

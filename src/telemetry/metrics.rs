@@ -12,7 +12,7 @@ pub const CALLS_TOTAL: &str = "sluis_requests_total";
 pub const CALL_DURATION: &str = "sluis_request_duration_seconds";
 /// From a call's arrival to the first event for its client, by `endpoint`, `model` and `target`.
 pub const FIRST_EVENT: &str = "sluis_first_event_seconds";
-/// By `model`, `target` and `kind`: `prompt`, `cached` (part of it), `output`, `reasoning` (part of it).
+/// By `endpoint`, `model`, `target` and `kind`: `prompt`, `cached` (part of it), `output`, `reasoning` (part of it).
 pub const TOKENS_TOTAL: &str = "sluis_tokens_total";
 /// Calls that have begun and not ended, by `endpoint`.
 pub const CALLS_IN_FLIGHT: &str = "sluis_requests_in_flight";

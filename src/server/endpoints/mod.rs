@@ -16,7 +16,7 @@ use super::{
     respond::{self, Arrival},
 };
 use crate::{
-    call::{Caller, Dialect},
+    call::Caller,
     error::{Error, Result},
 };
 
@@ -49,5 +49,5 @@ fn caller(server: &Server, headers: &HeaderMap) -> Result<std::sync::Arc<Caller>
 
 /// An error in OpenAI's form, the dialect of every path there is today.
 pub(super) fn refuse(server: &Server, arrival: &Arrival, error: Error) -> Response {
-    respond::failure(arrival, (server.dialect)(Dialect::OpenAiChat), &error.into())
+    respond::failure(arrival, server.openai, &error.into())
 }
