@@ -7,6 +7,7 @@
 //! (`openai_chat::Passthrough`) or they are decoded and encoded ([`translate::Translate`]).
 
 pub mod json;
+pub mod openai_chat;
 
 use std::collections::{HashMap, VecDeque};
 
