@@ -10,11 +10,13 @@ mod decoder;
 mod encoder;
 mod error;
 mod finish;
+mod in_band;
 mod lenient;
 mod line;
 mod messages;
 mod names;
 mod parts;
+mod passthrough;
 mod request;
 mod response;
 #[cfg(test)]
@@ -23,7 +25,12 @@ mod tools;
 mod upstream_error;
 mod upstream_messages;
 mod upstream_request;
+mod usage;
 mod usage_counts;
+
+pub use self::passthrough::{Passthrough, unary};
+pub use in_band::in_band_error;
+pub use usage::usage;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
