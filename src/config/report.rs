@@ -248,9 +248,11 @@ fn names_secret(text: &str) -> bool {
     SECRET.iter().any(|word| text.contains(word))
 }
 
-/// A field nobody knows may be a secret's, misspelt.
+/// A field nobody knows may be a secret's, misspelt. That a section is called `keys` says nothing
+/// of its fields.
 fn is_secret(path: &Path, fault: &Fault) -> bool {
-    matches!(fault, Fault::UnknownField { .. }) || names_secret(&path.to_string())
+    let path = path.to_string();
+    matches!(fault, Fault::UnknownField { .. }) || names_secret(path.strip_prefix("keys.").unwrap_or(&path))
 }
 
 /// Whether the line that starts at `start` belongs to a secret field or holds an address with a
