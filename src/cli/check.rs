@@ -120,3 +120,60 @@ impl fmt::Display for Probed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Env, KnownKind, Overrides};
+
+    async fn run(env: Env, args: CheckArgs, answer: Result<Probed, String>) -> (Outcome, String) {
+        let kind = KnownKind {
+            name: "openai".into(),
+            key_env: vec!["OPENAI_API_KEY".into()],
+            default_base_url: Some("https://api.openai.com/v1".into()),
+            needs_key: true,
+            local: false,
+        };
+        let place = Place { path: None, env, overrides: Overrides::default() };
+        let mut out = Vec::new();
+        let probe = async |_: &ProviderConfig| answer.clone();
+        let outcome = check(&place, &args, &Known { kinds: vec![kind] }, probe, &mut out).await.unwrap();
+        (outcome, String::from_utf8(out).unwrap())
+    }
+
+    fn keyed() -> Env {
+        Env::of([("OPENAI_API_KEY", "sk-canary")])
+    }
+
+    /// X4 besides: no output holds the key.
+    #[tokio::test]
+    async fn the_summary_names_what_is_there() {
+        let (outcome, out) = run(keyed(), CheckArgs::default(), Err("not asked".into())).await;
+        assert_eq!(outcome, Outcome::Well);
+        assert!(out.contains("openai: openai at https://api.openai.com/v1, 1 key (found by OPENAI_API_KEY)"), "{out}");
+        assert!(!out.contains("canary") && !out.contains("not asked"), "{out}");
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_fails_is_ill() {
+        let args = CheckArgs { probe: true, explain: None };
+        let took = Duration::from_millis(12);
+        let (outcome, out) = run(keyed(), args.clone(), Ok(Probed { models: Some(3), took })).await;
+        assert_eq!(outcome, Outcome::Well);
+        assert!(out.ends_with("probe      openai: 3 models in 12 ms\n"), "{out}");
+        let (outcome, out) = run(keyed(), args, Err("refused".into())).await;
+        assert_eq!(outcome, Outcome::Ill);
+        assert!(out.ends_with("probe      openai: failed: refused\n"), "{out}");
+    }
+
+    /// K2: the source of a value can be shown.
+    #[tokio::test]
+    async fn an_explanation_names_the_origin() {
+        let explain = |name: &str| CheckArgs { probe: false, explain: Some(name.into()) };
+        let (outcome, out) = run(keyed(), explain("openai/gpt-5"), Err(String::new())).await;
+        assert_eq!(outcome, Outcome::Well);
+        assert!(out.contains("environment (OPENAI_API_KEY)") && !out.contains("canary"), "{out}");
+        let (outcome, out) = run(keyed(), explain("opnai"), Err(String::new())).await;
+        assert_eq!((outcome, out.contains("did you mean `openai`?")), (Outcome::Ill, true), "{out}");
+    }
+}

@@ -81,11 +81,19 @@ impl Draft {
     }
 
     /// Adds a problem that may be the mere consequence of another one: not when something at or
-    /// inside its place has been reported already.
+    /// inside its place has been reported already, and not when it is missing for being misspelt.
     pub(super) fn add_unless_known(&mut self, path: &Path, fault: Fault) {
-        if !self.touches(path) {
+        if !self.touches(path) && !self.misspells(path) {
             self.add(path, fault);
         }
+    }
+
+    /// Whether a field of the same section was meant to be this one.
+    fn misspells(&self, path: &Path) -> bool {
+        self.problems.iter().any(|(other, fault)| match (fault, other.parent()) {
+            (Fault::UnknownField { nearest: Some(meant), .. }, Some(section)) => section.key(meant) == *path,
+            _ => false,
+        })
     }
 
     /// Whether something at or inside this place has been reported.
@@ -248,9 +256,11 @@ fn names_secret(text: &str) -> bool {
     SECRET.iter().any(|word| text.contains(word))
 }
 
-/// A field nobody knows may be a secret's, misspelt.
+/// A field nobody knows may be a secret's, misspelt. That a section is called `keys` says nothing
+/// of its fields.
 fn is_secret(path: &Path, fault: &Fault) -> bool {
-    matches!(fault, Fault::UnknownField { .. }) || names_secret(&path.to_string())
+    let path = path.to_string();
+    matches!(fault, Fault::UnknownField { .. }) || names_secret(path.strip_prefix("keys.").unwrap_or(&path))
 }
 
 /// Whether the line that starts at `start` belongs to a secret field or holds an address with a

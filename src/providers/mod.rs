@@ -164,6 +164,29 @@ pub(crate) mod tests {
         assert!(!of("openai-compatible").needs_key);
     }
 
+    /// The page for users shows each row, in order, and none besides.
+    #[test]
+    fn the_docs_table_equals_the_catalogue() {
+        let page = include_str!("../../docs/providers.md");
+        let code = |text: &str| format!("`{text}`");
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let expected = catalogue().unwrap().rows.iter().map(|row| {
+            let keys: Vec<String> = row.key_env.iter().map(|key| code(key)).collect();
+            [
+                code(&row.name),
+                format!("[{}]({})", row.title, row.docs),
+                or_dash((!keys.is_empty()).then(|| keys.join(", "))),
+                or_dash(row.base_url.as_deref().map(code)),
+                or_dash(row.local.as_ref().map(|local| local.port.to_string())),
+            ]
+        });
+        let shown = page.lines().filter(|line| line.starts_with("| `")).map(|line| {
+            let mut cells = line.split('|').skip(1).map(|cell| cell.trim().to_owned());
+            std::array::from_fn(|_| cells.next().unwrap_or_default())
+        });
+        assert_eq!(shown.collect::<Vec<[String; 5]>>(), expected.collect::<Vec<_>>());
+    }
+
     /// Every provider that has a row in the table of models is one of the catalogue, or comes with
     /// a dialect of its own.
     #[test]
