@@ -238,14 +238,14 @@ fn bad_requests_name_the_field() {
 #[test]
 fn vendors_tool_calls_come_apart() {
     let names = |response: &ir::Response| -> Vec<String> {
-        response
-            .blocks
-            .iter()
-            .filter_map(|block| match block {
-                Block::ToolCall { name, arguments, id, .. } if !id.is_empty() => Some(format!("{name}{arguments}")),
-                _ => None,
-            })
-            .collect()
+        let mut names = Vec::new();
+        for block in &response.blocks {
+            if let Block::ToolCall { name, arguments, id, .. } = block {
+                assert!(!id.is_empty(), "{response:?}");
+                names.push(format!("{name}{arguments}"));
+            }
+        }
+        names
     };
     let function = |name: &str, arguments: Value| json!({"name": name, "arguments": arguments});
     let whole = deltas(&[
