@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     error::Class,
     ir::{Block, Delta, Event, Finish, Opening, Usage},
-    wire::{Relay, translate},
+    wire::{Relay, Weight, translate},
 };
 
 fn asked(include_usage: bool) -> Asked {
@@ -183,6 +183,34 @@ fn thinking_survives_the_client() {
     assert_eq!(translate::fold(events(&lines).unwrap()).blocks, blocks);
 }
 
+/// Design section 6.2: what cannot be carried is named, with its weight.
+#[test]
+fn losses_are_named() {
+    let body = json!({"model": "m", "n": 2, "logprobs": true, "audio": {"voice": "v"}, "store": false, "modalities": ["text"],
+        "speed": "fast", "logit_bias": {"1": 2}, "messages": [{"role": "user", "content": "x"}],
+        "tools": [{"type": "web_search"}, {"type": "function", "function": {"name": "a.b"}}]});
+    let mut request = ClientDialect::decode(&OpenAiChat, body.to_string().as_bytes()).unwrap();
+    let source = ir::Source::File("file-1".into());
+    request.messages[0].blocks.push(Block::Image { source, detail: None, cache: None });
+    let facts = Facts { model: "m", ..Facts::default() };
+    let encoded = UpstreamDialect::encode(&OpenAiChat, &request, &facts).unwrap();
+    let losses: Vec<_> =
+        encoded.losses.iter().map(|loss| (loss.field.as_str(), loss.weight == Weight::Meaning)).collect();
+    let expected = [
+        ("n", true),
+        ("logprobs", true),
+        ("audio", true),
+        ("speed", false),
+        ("tools[0]", false),
+        ("messages[0].content", true),
+    ];
+    assert_eq!(losses, expected);
+    let written: Value = serde_json::from_slice(&encoded.body).unwrap();
+    assert_eq!(written["logit_bias"], json!({"1": 2}));
+    let wire = written["tools"][0]["function"]["name"].as_str().unwrap();
+    assert_eq!(encoded.memo.tool_names.get(wire).map(String::as_str), Some("a.b"), "T7");
+}
+
 /// M1, and clients that nest messages or leave out call ids.
 #[test]
 fn bad_requests_name_the_field() {
@@ -210,14 +238,14 @@ fn bad_requests_name_the_field() {
 #[test]
 fn vendors_tool_calls_come_apart() {
     let names = |response: &ir::Response| -> Vec<String> {
-        response
-            .blocks
-            .iter()
-            .filter_map(|block| match block {
-                Block::ToolCall { name, arguments, id, .. } if !id.is_empty() => Some(format!("{name}{arguments}")),
-                _ => None,
-            })
-            .collect()
+        let mut names = Vec::new();
+        for block in &response.blocks {
+            if let Block::ToolCall { name, arguments, id, .. } = block {
+                assert!(!id.is_empty(), "{response:?}");
+                names.push(format!("{name}{arguments}"));
+            }
+        }
+        names
     };
     let function = |name: &str, arguments: Value| json!({"name": name, "arguments": arguments});
     let whole = deltas(&[
