@@ -266,10 +266,8 @@ mod tests {
     use super::*;
 
     fn code_and_param<T: fmt::Debug>(result: Result<T>) -> (Option<&'static str>, Option<String>) {
-        match result.unwrap_err() {
-            Error::Invalid { code, param, .. } => (code, param),
-            other => panic!("{other:?}"),
-        }
+        let Error::Invalid { code, param, .. } = result.unwrap_err() else { panic!("no error of the request") };
+        (code, param)
     }
 
     /// M1: what is wrong is named by its path.

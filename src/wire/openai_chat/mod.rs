@@ -17,6 +17,8 @@ mod names;
 mod parts;
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod upstream_error;
 mod upstream_messages;

@@ -87,12 +87,11 @@ fn file(part: &Record<'_, '_>) -> Result<Block> {
     }
     let data = file.require("file_data")?;
     let text = data.str()?;
-    let source = match source(&text) {
-        // Bare base64 has no type of its own, and the type it has by far most often is PDF.
-        Source::Url(_) if !text.contains(':') => {
-            Source::Base64 { media_type: "application/pdf".into(), data: text.into_owned() }
-        }
-        source => source,
+    // Bare base64 has no type of its own, and the type it has by far most often is PDF.
+    let source = if text.contains(':') {
+        source(&text)
+    } else {
+        Source::Base64 { media_type: "application/pdf".into(), data: text.into_owned() }
     };
     Ok(Block::Document { source, name, cache })
 }

@@ -120,8 +120,8 @@ struct Custom<'a> {
 pub(super) fn encode<'a>(turns: &'a [ir::Message], losses: &mut Vec<Loss>) -> Vec<Message<'a>> {
     let mut messages = Vec::with_capacity(turns.len());
     for (index, turn) in turns.iter().enumerate() {
-        let mut lose = |what: &str| {
-            losses.push(Loss { field: format!("messages[{index}]: {what}"), weight: Weight::Meaning });
+        let mut lose = || {
+            losses.push(Loss { field: format!("messages[{index}].content"), weight: Weight::Meaning });
         };
         match turn.role {
             Role::System => plain("system", turn, &mut messages, &mut lose),
@@ -134,7 +134,7 @@ pub(super) fn encode<'a>(turns: &'a [ir::Message], losses: &mut Vec<Loss>) -> Ve
 }
 
 /// A turn of the client's side.
-fn plain<'a>(role: &'static str, turn: &'a ir::Message, messages: &mut Vec<Message<'a>>, lose: &mut impl FnMut(&str)) {
+fn plain<'a>(role: &'static str, turn: &'a ir::Message, messages: &mut Vec<Message<'a>>, lose: &mut impl FnMut()) {
     let mut parts = Vec::new();
     let mut had_results = false;
     for block in &turn.blocks {
@@ -164,7 +164,7 @@ fn result<'a>(
     is_error: bool,
     cache: Option<CacheHint>,
     rest: &mut Vec<Part<'a>>,
-    lose: &mut impl FnMut(&str),
+    lose: &mut impl FnMut(),
 ) -> Message<'a> {
     let (mut parts, media): (Vec<_>, Vec<_>) =
         blocks.iter().filter_map(|block| part(block, lose)).partition(|part| matches!(part.kind, Kind::Text { .. }));
@@ -243,12 +243,12 @@ fn content(mut parts: Vec<Part<'_>>) -> Content<'_> {
 }
 
 /// A content part; `None` for what has no form here, which is a loss.
-fn part<'a>(block: &'a Block, lose: &mut impl FnMut(&str)) -> Option<Part<'a>> {
+fn part<'a>(block: &'a Block, lose: &mut impl FnMut()) -> Option<Part<'a>> {
     let (kind, cache) = match block {
         Block::Text { text, cache } => return Some(Part::text(text, *cache)),
         Block::Image { source, detail, cache } => {
             let Some(url) = Url::of(source) else {
-                lose("an image that is a stored file");
+                lose();
                 return None;
             };
             (Kind::ImageUrl { image_url: Image { url, detail: detail.as_deref() } }, *cache)
@@ -256,7 +256,7 @@ fn part<'a>(block: &'a Block, lose: &mut impl FnMut(&str)) -> Option<Part<'a>> {
         Block::Document { source: Source::Text(text), cache, .. } => return Some(Part::text(text, *cache)),
         Block::Document { source, name, cache } => {
             let Some(file) = File::of(source, name.as_deref()) else {
-                lose("a document by URL");
+                lose();
                 return None;
             };
             (Kind::File { file }, *cache)
@@ -264,11 +264,11 @@ fn part<'a>(block: &'a Block, lose: &mut impl FnMut(&str)) -> Option<Part<'a>> {
         Block::Audio { data, format } => (Kind::InputAudio { input_audio: Audio { data, format } }, None),
         Block::Refusal { text } => return Some(Part::text(text, None)),
         Block::Reasoning { .. } | Block::RedactedReasoning { .. } | Block::ToolCall { .. } => {
-            lose("a block only an assistant has");
+            lose();
             return None;
         }
         Block::ToolResult { .. } => {
-            lose("a tool result within a tool result");
+            lose();
             return None;
         }
     };
