@@ -36,7 +36,7 @@ pub struct Framer {
     /// The event in progress, as far as earlier reads held it.
     held: BytesMut,
     place: Place,
-    /// The last byte was a CR that ended a line, so an LF now belongs to it.
+    /// The last byte was a CR that ended a line of the event, so an LF now belongs to it.
     after_cr: bool,
 }
 
@@ -137,10 +137,8 @@ impl Framer {
                 Place::Bom(seen) => self.skip_bom(seen, byte),
                 Place::Comment => self.skip_comment(),
                 Place::Between if byte == b':' => self.place = Place::Comment,
-                Place::Between if byte == b'\n' || byte == b'\r' => {
-                    self.after_cr = byte == b'\r';
-                    self.read.advance(1);
-                }
+                // So the LF of a CRLF that ended an event or a comment is passed over as well.
+                Place::Between if byte == b'\n' || byte == b'\r' => self.read.advance(1),
                 Place::Between | Place::LineStart | Place::Line => return,
                 Place::Dead => self.read.clear(),
             }
@@ -160,7 +158,6 @@ impl Framer {
 
     fn skip_comment(&mut self) {
         let Some(end) = memchr2(b'\n', b'\r', &self.read) else { return self.read.clear() };
-        self.after_cr = self.read.get(end) == Some(&b'\r');
         self.read.advance(end + 1);
         self.place = Place::Between;
     }
@@ -193,7 +190,6 @@ impl Framer {
                 continue;
             }
             if self.place == Place::LineStart && (first == b'\n' || first == b'\r') {
-                self.after_cr = first == b'\r';
                 return (at + 1, true);
             }
             self.place = Place::Line;
