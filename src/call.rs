@@ -20,7 +20,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::Stream;
 use http::HeaderMap;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -78,8 +81,27 @@ pub struct Inbound {
     pub headers: HeaderMap,
     /// Prompt estimate plus the asked maximum, in tokens, for admission.
     pub estimate: Estimate,
+    /// The limits of the model name the client used.
+    pub model_limits: Limits,
+    /// What admission took. Whoever serves the call takes it out and keeps it to the end of the
+    /// answer's body.
+    pub reservation: Reservation,
+    /// The id the client gave the call, for its own logs and ours.
+    pub client_request_id: Option<String>,
     pub started: Instant,
 }
+
+/// What admission took for a call: slots, given back by the drop whatever ends the call (rule Q2),
+/// and tokens, settled once when their true number is known (rule Q1). Dropped without
+/// [`settle`](Reservation::settle) the estimate stays charged. Empty, it owns no memory.
+#[derive(Default)]
+pub struct Reservation {
+    permits: Vec<OwnedSemaphorePermit>,
+    settlements: Vec<Settlement>,
+}
+
+/// Corrects one token limit, given the tokens truly used.
+pub type Settlement = Box<dyn FnOnce(u64) + Send + Sync>;
 
 /// A guess of a call's tokens, made before any work is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,6 +146,8 @@ pub struct Notes {
     /// The caller's own limits after admission.
     pub limits: Vec<LimitState>,
     pub upstream_request_id: Option<String>,
+    /// The call's end has been recorded already; whoever sees a failure that is not records it.
+    pub settled: bool,
 }
 
 /// One limit's state, for the `x-ratelimit-*` headers.
@@ -144,6 +168,8 @@ pub struct Target {
     pub label: Arc<str>,
     /// The configured provider's name.
     pub provider: Arc<str>,
+    /// What it is: its type in the catalogue.
+    pub kind: Arc<str>,
     /// The upstream's own model id.
     pub model: Arc<str>,
     pub policy: Policy,
@@ -227,6 +253,37 @@ impl Caller {
     }
 }
 
+// === impl Limits ===
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+// === impl Reservation ===
+
+impl Reservation {
+    /// Keeps a slot until the end of the call.
+    pub fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permits.push(permit);
+    }
+
+    /// Has a token limit corrected when the call ends.
+    pub fn on_settle(&mut self, settlement: Settlement) {
+        self.settlements.push(settlement);
+    }
+
+    /// Replaces the estimate by the tokens truly used and gives the slots back. Zero for a call
+    /// that reached no upstream.
+    pub fn settle(self, actual_tokens: u64) {
+        for settlement in self.settlements {
+            settlement(actual_tokens);
+        }
+    }
+}
+
 // === impl Attempts ===
 
 impl Attempts {
@@ -253,7 +310,16 @@ impl From<UpstreamError> for Failure {
     }
 }
 
-// === impl Answer, Reply ===
+// === impl Answer, Reply, Reservation: Debug ===
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("permits", &self.permits.len())
+            .field("settlements", &self.settlements.len())
+            .finish()
+    }
+}
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,8 @@
 
 /// What travels through the layers: calls, answers, targets, ends.
 pub mod call;
+/// The command line, and every command but `serve`.
+pub mod cli;
 /// What the operator wrote, checked and resolved.
 pub mod config;
 /// What went wrong, whose fault it is, and whether it may be tried again.
@@ -13,7 +15,13 @@ pub mod error;
 pub mod framing;
 /// The canonical form every dialect converts to and from.
 pub mod ir;
+/// What stands around every call: admission, retry, slots, clocks.
+pub mod layers;
 /// Vendors: catalogue rows and the few that need behaviour.
 pub mod providers;
+/// HTTP in, HTTP out: connections, keys, bodies, endpoints.
+pub mod server;
+/// Logs and metrics: their names, and where they go.
+pub mod telemetry;
 /// Dialects: wire formats as clients and upstreams speak them.
 pub mod wire;

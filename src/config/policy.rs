@@ -59,3 +59,40 @@ impl Default for Retry {
         }
     }
 }
+
+/// What one section sets of a [`Policy`]; the rest it leaves to the section around it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rules {
+    pub connect: Option<Duration>,
+    pub first_event: Option<Duration>,
+    pub idle: Option<Duration>,
+    pub total: Option<Duration>,
+    pub attempts: Option<u32>,
+    pub base: Option<Duration>,
+    pub max: Option<Duration>,
+    pub max_retry_after: Option<Duration>,
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// `policy`, with the values set here in place of its own.
+    #[must_use]
+    pub fn over(&self, policy: &Policy) -> Policy {
+        let Policy { deadlines, retry } = policy;
+        Policy {
+            deadlines: Deadlines {
+                connect: self.connect.unwrap_or(deadlines.connect),
+                first_event: self.first_event.unwrap_or(deadlines.first_event),
+                idle: self.idle.unwrap_or(deadlines.idle),
+                total: self.total.unwrap_or(deadlines.total),
+            },
+            retry: Retry {
+                attempts: self.attempts.unwrap_or(retry.attempts),
+                base: self.base.unwrap_or(retry.base),
+                max: self.max.unwrap_or(retry.max),
+                max_retry_after: self.max_retry_after.unwrap_or(retry.max_retry_after),
+            },
+        }
+    }
+}

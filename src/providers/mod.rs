@@ -4,7 +4,13 @@
 //! A vendor that differs only by address, key variable and flags is a row of `catalogue.toml`
 //! ([`compatible::Compatible`]); a file here is for behaviour.
 
-use std::{borrow::Cow, fmt};
+pub mod anthropic;
+pub mod builtin;
+pub mod catalogue;
+pub mod compatible;
+pub mod models;
+
+use std::{borrow::Cow, fmt, sync::LazyLock};
 
 use bytes::Bytes;
 use secrecy::SecretString;
@@ -14,6 +20,20 @@ use crate::{
     error::{Result, UpstreamError},
     wire::{Facts, Loss, json::Edits},
 };
+
+use self::{
+    anthropic::Anthropic,
+    builtin::Builtin,
+    catalogue::{Catalogue, Row, RowDialect},
+    compatible::Compatible,
+};
+
+/// Every vendor: the built-in one, then the catalogue's rows in their order.
+pub static PROVIDERS: LazyLock<Vec<Box<dyn Provider>>> = LazyLock::new(|| {
+    let rows = Catalogue::embedded().map_or(&[][..], |catalogue| &catalogue.rows);
+    let builtin: Box<dyn Provider> = Box::new(Builtin);
+    std::iter::once(builtin).chain(rows.iter().map(of_row)).collect()
+});
 
 /// A vendor.
 pub trait Provider: Send + Sync + fmt::Debug {
@@ -42,7 +62,144 @@ pub trait Provider: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone)]
 pub struct Credential {
     pub secret: SecretString,
-    /// A short fingerprint of the secret, safe to log and stable across restarts; tells keys
-    /// apart, gives nothing away.
+    /// Which of the provider's keys it is, as the log names it: its place in the list. Nothing
+    /// derived from the secret, not even a hash, is ever written anywhere (rule X4).
     pub label: String,
+}
+
+/// What the configuration needs to know of a vendor before anything is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    pub name: &'static str,
+    /// Variables that may hold the key, the canonical one first.
+    pub key_env: &'static [String],
+    /// `None` when the operator must give it.
+    pub base_url: Option<&'static str>,
+    /// Whether calling it without a key is pointless.
+    pub needs_key: bool,
+    /// The port of a server on this machine.
+    pub local_port: Option<u16>,
+    /// Looked for on this machine without being configured.
+    pub discover: bool,
+}
+
+/// The vendor of this catalogue name.
+pub fn provider(kind: &str) -> Option<&'static dyn Provider> {
+    PROVIDERS.iter().find(|provider| provider.name() == kind).map(AsRef::as_ref)
+}
+
+/// The embedded catalogue; an error only if the binary was built around a broken one.
+pub fn catalogue() -> Result<&'static Catalogue> {
+    Catalogue::embedded()
+}
+
+/// Every kind of provider a configuration may name.
+pub fn known() -> Vec<Known> {
+    let rows = Catalogue::embedded().map_or(&[][..], |catalogue| &catalogue.rows);
+    std::iter::once(Builtin::known()).chain(rows.iter().map(Known::of)).collect()
+}
+
+fn of_row(row: &'static Row) -> Box<dyn Provider> {
+    match row.dialect {
+        RowDialect::OpenaiChat => Box::new(Compatible { row }),
+        RowDialect::Anthropic => Box::new(Anthropic { row }),
+    }
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// The key at `place` (from 1) of a provider's list.
+    pub fn new(place: usize, secret: SecretString) -> Self {
+        Self { secret, label: format!("key {place}") }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn of(row: &'static Row) -> Self {
+        Self {
+            name: &row.name,
+            key_env: &row.key_env,
+            base_url: row.base_url.as_deref(),
+            needs_key: row.needs_key(),
+            local_port: row.local.as_ref().map(|local| local.port),
+            discover: row.local.as_ref().is_some_and(|local| local.discover),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    pub(crate) fn credential(secret: &str) -> Credential {
+        Credential { secret: secret.into(), label: "k".into() }
+    }
+
+    #[test]
+    fn every_kind_has_one_provider() {
+        let known = known();
+        let names: HashSet<_> = known.iter().map(|known| known.name).collect();
+        assert_eq!(names.len(), known.len());
+        assert_eq!(PROVIDERS.len(), known.len());
+        for kind in known {
+            assert_eq!(provider(kind.name).unwrap().name(), kind.name);
+        }
+        assert!(provider("nobody").is_none());
+        assert!(provider("builtin").is_some() && provider("openai-compatible").is_some());
+    }
+
+    #[test]
+    fn what_a_configuration_may_leave_out_is_known() {
+        let all = known();
+        let of = |name: &str| all.iter().find(|known| known.name == name).unwrap();
+        assert_eq!(of("openai").key_env, ["OPENAI_API_KEY"]);
+        assert!(of("openai").needs_key && !of("ollama").needs_key && !of("builtin").needs_key);
+        assert_eq!(of("ollama").local_port, Some(11434));
+        assert_eq!(of("openai-compatible").base_url, None);
+        assert!(!of("openai-compatible").needs_key);
+    }
+
+    /// The page for users shows each row, in order, and none besides.
+    #[test]
+    fn the_docs_table_equals_the_catalogue() {
+        let page = include_str!("../../docs/providers.md");
+        let code = |text: &str| format!("`{text}`");
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let expected = catalogue().unwrap().rows.iter().map(|row| {
+            let keys: Vec<String> = row.key_env.iter().map(|key| code(key)).collect();
+            [
+                code(&row.name),
+                format!("[{}]({})", row.title, row.docs),
+                or_dash((!keys.is_empty()).then(|| keys.join(", "))),
+                or_dash(row.base_url.as_deref().map(code)),
+                or_dash(row.local.as_ref().map(|local| local.port.to_string())),
+            ]
+        });
+        let shown = page.lines().filter(|line| line.starts_with("| `")).map(|line| {
+            let mut cells = line.split('|').skip(1).map(|cell| cell.trim().to_owned());
+            std::array::from_fn(|_| cells.next().unwrap_or_default())
+        });
+        assert_eq!(shown.collect::<Vec<[String; 5]>>(), expected.collect::<Vec<_>>());
+    }
+
+    /// Every provider that has a row in the table of models is one of the catalogue, or comes with
+    /// a dialect of its own.
+    #[test]
+    fn model_facts_belong_to_known_vendors() {
+        let later = ["bedrock", "cohere", "vertex", "voyage"];
+        let priced: HashSet<_> = include_str!("models.csv")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .skip(1)
+            .filter_map(|line| line.split(',').next())
+            .collect();
+        for name in priced {
+            assert!(provider(name).is_some() || later.contains(&name), "{name}");
+        }
+    }
 }

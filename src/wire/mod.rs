@@ -6,7 +6,12 @@
 //! [`Relay`] is the way back of a stream, one per call: either the bytes pass
 //! (`openai_chat::Passthrough`) or they are decoded and encoded ([`translate::Translate`]).
 
+pub mod anthropic;
 pub mod json;
+pub mod openai_chat;
+pub mod read;
+pub mod translate;
+pub mod upstream_error;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,10 +19,27 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
 use crate::{
+    call::Dialect,
     error::{Error, Result, UpstreamError},
     framing::Frame,
     ir,
 };
+
+/// The dialect as vendors speak it.
+pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
+    match dialect {
+        Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::Anthropic => &anthropic::Anthropic,
+    }
+}
+
+/// The dialect as clients speak it; `None` where no client does.
+pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
+    match dialect {
+        Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
+        Dialect::Anthropic => None,
+    }
+}
 
 /// A wire format as clients speak it.
 pub trait ClientDialect: Send + Sync {
@@ -59,6 +81,10 @@ pub trait StreamDecoder: Send {
     fn frame(&mut self, frame: &Frame, out: &mut Vec<ir::Event>) -> Result<()>;
     /// The upstream's bytes have ended. `Error::Interrupted` when no terminal event had come.
     fn finish(&mut self, out: &mut Vec<ir::Event>) -> Result<()>;
+    /// Whether the terminal frame has passed, so that nothing more needs to be read.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 /// Writes a stream, event by event.

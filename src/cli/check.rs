@@ -1,0 +1,179 @@
+//! `sluis check`: is the configuration right, what does it come to, which value comes from where.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
+
+use super::{CheckArgs, Outcome, Place};
+use crate::config::{self, Config, Known, ProviderConfig, nearest};
+
+/// What a provider answered when it was asked for its models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// How many models it listed; `None` when it answered in a form that could not be counted.
+    pub models: Option<usize>,
+    /// From asking to the whole answer.
+    pub took: Duration,
+}
+
+/// Checks a configuration and writes what it comes to, or everything that is wrong with it.
+///
+/// `probe` asks a provider for its list of models and calls none of them (rule K6); it is used
+/// with `--probe` only. A provider that does not answer makes the outcome ill.
+pub async fn check<P>(
+    place: &Place,
+    args: &CheckArgs,
+    known: &Known,
+    probe: P,
+    out: &mut dyn Write,
+) -> io::Result<Outcome>
+where
+    P: AsyncFn(&ProviderConfig) -> Result<Probed, String>,
+{
+    let config = match config::load(place.path.as_deref(), &place.env, known, &place.overrides) {
+        Ok(config) => config,
+        Err(report) => {
+            write!(out, "{report}")?;
+            return Ok(Outcome::Ill);
+        }
+    };
+    if let Some(name) = &args.explain {
+        return explain(&config, name, out);
+    }
+    summary(place, &config, out)?;
+    if args.probe { probe_all(&config, probe, out).await } else { Ok(Outcome::Well) }
+}
+
+fn explain(config: &Config, name: &str, out: &mut dyn Write) -> io::Result<Outcome> {
+    let Some(lines) = config.explain(name) else {
+        let names = config.models.keys().chain(config.providers.keys()).chain(config.keys.iter().map(|key| &key.name));
+        let hint = nearest(name, names.map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+        writeln!(out, "there is no model name, provider or key `{name}`{}", hint.unwrap_or_default())?;
+        return Ok(Outcome::Ill);
+    };
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(Outcome::Well)
+}
+
+fn summary(place: &Place, config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    match &place.path {
+        Some(path) => writeln!(out, "{} is valid", path.display())?,
+        None => writeln!(out, "no configuration file; the environment alone")?,
+    }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    writeln!(out, "\nlisten     {scheme}://{}", config.listen)?;
+    for provider in config.providers.values() {
+        let url = provider.base_url.as_deref().unwrap_or("no address");
+        let origin = provider.discovered.as_ref().map(|name| format!(" (found by {name})")).unwrap_or_default();
+        let keys = count(provider.api_keys.len(), "key");
+        writeln!(out, "provider   {}: {} at {url}, {keys}{origin}", provider.name, provider.kind)?;
+    }
+    for model in config.models.values() {
+        let targets: Vec<&str> = model.targets.iter().map(|target| target.to.as_str()).collect();
+        writeln!(out, "model      {}: {}, {}", model.name, model.strategy.name(), targets.join(" -> "))?;
+    }
+    for key in &config.keys {
+        writeln!(out, "key        {}: {}", key.name, key.models.join(", "))?;
+    }
+    if config.keys.is_empty() {
+        writeln!(out, "key        none: anybody on this machine may call")?;
+    }
+    config.warnings.iter().try_for_each(|warning| writeln!(out, "warning    {warning}"))
+}
+
+async fn probe_all<P>(config: &Config, probe: P, out: &mut dyn Write) -> io::Result<Outcome>
+where
+    P: AsyncFn(&ProviderConfig) -> Result<Probed, String>,
+{
+    writeln!(out)?;
+    let asked = config.providers.values().map(async |provider| (provider, probe(provider).await));
+    let mut outcome = Outcome::Well;
+    for (provider, answer) in futures_util::future::join_all(asked).await {
+        match answer {
+            Ok(probed) => writeln!(out, "probe      {}: {probed}", provider.name)?,
+            Err(why) => {
+                outcome = Outcome::Ill;
+                writeln!(out, "probe      {}: failed: {why}", provider.name)?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn count(number: usize, what: &str) -> String {
+    match number {
+        0 => format!("no {what}"),
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+impl fmt::Display for Probed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.models {
+            Some(models) => write!(f, "{} in {} ms", count(models, "model"), self.took.as_millis()),
+            None => write!(f, "reached in {} ms", self.took.as_millis()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Env, KnownKind, Overrides};
+
+    async fn run(env: Env, args: CheckArgs, answer: Result<Probed, String>) -> (Outcome, String) {
+        let kind = KnownKind {
+            name: "openai".into(),
+            key_env: vec!["OPENAI_API_KEY".into()],
+            default_base_url: Some("https://api.openai.com/v1".into()),
+            needs_key: true,
+            local: false,
+        };
+        let place = Place { path: None, env, overrides: Overrides::default() };
+        let mut out = Vec::new();
+        let probe = async |_: &ProviderConfig| answer.clone();
+        let outcome = check(&place, &args, &Known { kinds: vec![kind] }, probe, &mut out).await.unwrap();
+        (outcome, String::from_utf8(out).unwrap())
+    }
+
+    fn keyed() -> Env {
+        Env::of([("OPENAI_API_KEY", "sk-canary")])
+    }
+
+    /// X4 besides: no output holds the key.
+    #[tokio::test]
+    async fn the_summary_names_what_is_there() {
+        let (outcome, out) = run(keyed(), CheckArgs::default(), Err("not asked".into())).await;
+        assert_eq!(outcome, Outcome::Well);
+        assert!(out.contains("openai: openai at https://api.openai.com/v1, 1 key (found by OPENAI_API_KEY)"), "{out}");
+        assert!(!out.contains("canary") && !out.contains("not asked"), "{out}");
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_fails_is_ill() {
+        let args = CheckArgs { probe: true, explain: None };
+        let took = Duration::from_millis(12);
+        let (outcome, out) = run(keyed(), args.clone(), Ok(Probed { models: Some(3), took })).await;
+        assert_eq!(outcome, Outcome::Well);
+        assert!(out.ends_with("probe      openai: 3 models in 12 ms\n"), "{out}");
+        let (outcome, out) = run(keyed(), args, Err("refused".into())).await;
+        assert_eq!(outcome, Outcome::Ill);
+        assert!(out.ends_with("probe      openai: failed: refused\n"), "{out}");
+    }
+
+    /// K2: the source of a value can be shown.
+    #[tokio::test]
+    async fn an_explanation_names_the_origin() {
+        let explain = |name: &str| CheckArgs { probe: false, explain: Some(name.into()) };
+        let (outcome, out) = run(keyed(), explain("openai/gpt-5"), Err(String::new())).await;
+        assert_eq!(outcome, Outcome::Well);
+        assert!(out.contains("environment (OPENAI_API_KEY)") && !out.contains("canary"), "{out}");
+        let (outcome, out) = run(keyed(), explain("opnai"), Err(String::new())).await;
+        assert_eq!((outcome, out.contains("did you mean `openai`?")), (Outcome::Ill, true), "{out}");
+    }
+}

@@ -1,0 +1,260 @@
+//! The shape of `sluis.toml`, and nothing else: what may be written where. The doc comments are
+//! the descriptions in the JSON schema; each says unit, default and meaning.
+//!
+//! Every field is optional here. What must be there, and what values mean, is decided in
+//! `resolve`, where all problems can be collected instead of the first.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::transform_subschemas};
+use serde::Deserialize;
+
+use super::value::{OneOrMany, Secret, Size, Text};
+
+/// The configuration of sluis.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[schemars(title = "sluis.toml")]
+pub(super) struct File {
+    /// The address to serve on, `host:port`. Default `127.0.0.1:7878`. Any other than a loopback
+    /// address needs at least one key in `[keys]`.
+    pub(super) listen: Option<Text>,
+    /// Whether providers are enabled by the key variables found in the environment
+    /// (`OPENAI_API_KEY` and its like). Default `true`.
+    pub(super) discover: Option<bool>,
+    /// Whether local model servers (Ollama, LM Studio, vLLM, llama.cpp, mlx_lm) are looked for in
+    /// the background. Default `true`.
+    pub(super) probe_local: Option<bool>,
+    /// Serve HTTPS with this certificate. Default: plain HTTP.
+    pub(super) tls: Option<Tls>,
+    /// Bounds of the server.
+    pub(super) server: Server,
+    /// What keeps an idle stream open.
+    pub(super) keep_alive: KeepAlive,
+    /// The four clocks of a call, for all providers and models.
+    pub(super) deadlines: Deadlines,
+    /// Tries of the same target, for all providers and models.
+    pub(super) retry: Retry,
+    /// Limits of each provider that sets none of its own.
+    pub(super) limits: Limits,
+    /// Headers added to every upstream request. A nearer section wins name by name.
+    pub(super) headers: BTreeMap<String, Secret>,
+    /// Upstreams, by a name of your own. A name the catalogue knows needs nothing but its key.
+    pub(super) providers: BTreeMap<String, Provider>,
+    /// Model names of your own, each with the targets behind it.
+    pub(super) models: BTreeMap<String, Model>,
+    /// Who may call. Without any, only a loopback address is served, to anybody there.
+    pub(super) keys: BTreeMap<String, Key>,
+}
+
+/// HTTPS on the gateway's own side.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Tls {
+    /// The certificate chain, a PEM file. Required.
+    pub(super) cert: Option<Text>,
+    /// Its private key, a PEM file. Required.
+    pub(super) key: Option<Text>,
+}
+
+/// Bounds of the server.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Server {
+    /// The largest request body, decompressed, in bytes or with a unit. Default `"32MiB"`. A
+    /// larger one gets 413.
+    pub(super) body_limit: Option<Size>,
+    /// How long open answers may go on after a signal to stop. Default `"30s"`.
+    pub(super) drain: Option<Text>,
+    /// The largest single event of an upstream's stream, in bytes or with a unit. Default
+    /// `"64MiB"`.
+    pub(super) max_frame: Option<Size>,
+    /// The largest answer of an upstream that does not stream, in bytes or with a unit. Default
+    /// `"64MiB"`.
+    pub(super) max_reply: Option<Size>,
+}
+
+/// What keeps an idle stream open.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct KeepAlive {
+    /// No client stream is silent for longer. Default `"15s"`.
+    pub(super) interval: Option<Text>,
+}
+
+/// The four clocks of a call. Each ends with 504 and a code that names it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Deadlines {
+    /// Name lookup, TCP and TLS together. Default `"2s"`.
+    pub(super) connect: Option<Text>,
+    /// From sending a request to the first event of a stream, or to the whole answer where
+    /// nothing streams. Default `"60s"`.
+    pub(super) first_event: Option<Text>,
+    /// Between two events, counted only while waiting for the upstream. Default `"60s"`.
+    pub(super) idle: Option<Text>,
+    /// From the arrival of a call to its end, retries and fallbacks included. Default `"10m"`.
+    pub(super) total: Option<Text>,
+}
+
+/// Tries of the same target, before the first event.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Retry {
+    /// Tries per target, the first included. Default `3`; `1` never retries.
+    pub(super) attempts: Option<NonZeroU32>,
+    /// The waits between tries.
+    pub(super) backoff: Backoff,
+    /// An upstream that asks for a longer wait than this is not waited for: the call moves on.
+    /// Default `"10s"`.
+    pub(super) max_retry_after: Option<Text>,
+}
+
+/// Exponential waits with full jitter. The upstream's `retry-after` wins over them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Backoff {
+    /// The first wait is a random time up to this; it doubles with each try. Default `"250ms"`.
+    pub(super) base: Option<Text>,
+    /// No wait is longer. Default `"8s"`.
+    pub(super) max: Option<Text>,
+}
+
+/// How much at once and how much in a minute. Default: unlimited.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Limits {
+    /// Calls in a minute. Default: unlimited.
+    pub(super) requests_per_minute: Option<NonZeroU32>,
+    /// Tokens in a minute, prompt and answer together. Default: unlimited.
+    pub(super) tokens_per_minute: Option<NonZeroU32>,
+    /// Calls open at the same time. Default: unlimited.
+    pub(super) concurrent: Option<NonZeroU32>,
+}
+
+/// An upstream.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Provider {
+    /// What it is: a name of the catalogue, or `openai-compatible`. Default: the section's name.
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Text>,
+    /// Where it is, up to and including the version (`https://api.openai.com/v1`). Default: the
+    /// catalogue's address; required where it has none.
+    pub(super) base_url: Option<Text>,
+    /// Its key, or a list of keys that are rotated. Default: the catalogue's variables, when the
+    /// address is the catalogue's own too.
+    pub(super) api_key: Option<OneOrMany<Secret>>,
+    /// Headers added to its requests.
+    pub(super) headers: BTreeMap<String, Secret>,
+    /// Speak HTTP/2 without TLS, by prior knowledge. Default `false`; with TLS it is negotiated.
+    pub(super) http2: Option<bool>,
+    /// A PEM file of further certificate authorities to trust. Default: none.
+    pub(super) ca_file: Option<Text>,
+    /// The ids of its models, where it cannot list them itself. Default: asked from it.
+    pub(super) models: Vec<Text>,
+    /// The clocks of calls to it.
+    pub(super) deadlines: Deadlines,
+    /// Tries of it.
+    pub(super) retry: Retry,
+    /// How much it may be given.
+    pub(super) limits: Limits,
+}
+
+/// A model name of the operator's own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Model {
+    /// How a target is picked: `ordered`, `weighted`, `least-busy`, `fastest` or `cheapest`.
+    /// Default `ordered`: the first is used, the rest are fallbacks.
+    pub(super) strategy: Option<Text>,
+    /// The models behind this name, each `"provider/model"` or `{ to = "provider/model", weight =
+    /// 3 }`. Required.
+    pub(super) targets: Vec<Target>,
+    /// Headers added to the requests of this name.
+    pub(super) headers: BTreeMap<String, Secret>,
+    /// The clocks of calls to this name.
+    pub(super) deadlines: Deadlines,
+    /// Tries of each of its targets.
+    pub(super) retry: Retry,
+    /// How much this name takes, all callers together.
+    pub(super) limits: Limits,
+}
+
+/// A target: `"provider/model"`, or a table with its weight.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(super) enum Target {
+    Plain(Text),
+    Weighted(WeightedTarget),
+}
+
+/// A target with its weight.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WeightedTarget {
+    /// `provider/model`; everything after the first slash is the upstream's own id. Required.
+    pub(super) to: Option<Text>,
+    /// Its share under `strategy = "weighted"`, relative to the others. Default `1`.
+    pub(super) weight: Option<NonZeroU32>,
+}
+
+/// Who may call.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Key {
+    /// The key itself. Either this or `hash`.
+    pub(super) secret: Option<Secret>,
+    /// The key's SHA-256, `sha256:` and 64 hexadecimal digits, as `sluis key new` prints it.
+    /// Either this or `secret`.
+    pub(super) hash: Option<Text>,
+    /// The model names it may call; a `*` at the end matches the rest. Default `["*"]`.
+    pub(super) models: Option<Vec<Text>>,
+    /// How much it may call.
+    pub(super) limits: Limits,
+}
+
+/// The JSON schema of the file, with shared definitions, for editors and other tools.
+pub fn schema() -> Schema {
+    generate(false)
+}
+
+/// The same without references, easy to walk.
+pub(super) fn inlined_schema() -> Schema {
+    generate(true)
+}
+
+fn generate(inline: bool) -> Schema {
+    SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = inline)
+        .with_transform(without_null)
+        .into_generator()
+        .into_root_schema_for::<File>()
+}
+
+/// TOML has no null: a field that may be absent is simply left out.
+fn without_null(schema: &mut Schema) {
+    transform_subschemas(&mut without_null, schema);
+    let Some(object) = schema.as_object_mut() else { return };
+    object.remove("default");
+    if let Some(types) = object.get_mut("type")
+        && let Some(list) = types.as_array_mut()
+    {
+        list.retain(|name| name != "null");
+        if let [only] = list.as_slice() {
+            *types = only.clone();
+        }
+    }
+    let Some(branches) = object.get_mut("anyOf").and_then(|any| any.as_array_mut()) else { return };
+    branches.retain(|branch| branch.get("type").is_none_or(|name| name != "null"));
+    // A branch that was optional only is the value itself; its own description stays.
+    if branches.len() == 1
+        && let Some(serde_json::Value::Object(only)) = branches.pop()
+    {
+        object.remove("anyOf");
+        for (name, value) in only {
+            object.entry(name).or_insert(value);
+        }
+    }
+}

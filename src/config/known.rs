@@ -1,0 +1,49 @@
+//! What the configuration must know of the provider catalogue. The catalogue itself is a room
+//! further in; it hands these facts over, so that this room depends on nothing.
+
+/// The kinds of providers a configuration may name as `type`.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub kinds: Vec<KnownKind>,
+}
+
+/// One kind of provider.
+#[derive(Debug, Clone, Default)]
+pub struct KnownKind {
+    /// Its name, as in `type = "openai"`.
+    pub name: String,
+    /// The variables its key is looked for in, the usual one first.
+    pub key_env: Vec<String>,
+    /// Where it lives. `None` where only the operator can know.
+    pub default_base_url: Option<String>,
+    /// Whether it refuses every request without a key.
+    pub needs_key: bool,
+    /// A server on the operator's own machine, found by probing.
+    pub local: bool,
+}
+
+/// The provider that lives in this process and is always there.
+pub const BUILTIN: &str = "builtin";
+
+// === impl Known ===
+
+impl Known {
+    pub fn get(&self, name: &str) -> Option<&KnownKind> {
+        self.kinds.iter().find(|kind| kind.name == name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.kinds.iter().map(|kind| kind.name.as_str())
+    }
+}
+
+/// The candidate most like `name`, when one is close enough to be meant.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let plain = |text: &str| text.to_lowercase().replace('_', "-");
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&plain(name), &plain(candidate)), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
+}

@@ -1,0 +1,217 @@
+//! Tells when the configuration file has changed, or when somebody asked with SIGHUP to have it
+//! read again. What is done then, and what a broken file means, is the caller's (rule K1).
+//!
+//! The directory is watched rather than the file: editors replace a file by renaming, Kubernetes
+//! swaps a symbolic link beside it, and a watch on the file itself would be left with the old
+//! one. Where the system reports nothing (network mounts), a look at the file twice a second
+//! does. Either way only changed content counts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use sha2::{Digest, Sha256};
+use tokio::{sync::mpsc, time};
+
+/// How long a burst of events may last before the file is read: writing is rarely one step.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How often the file is looked at where no event comes. Twice a second leaves time to load it
+/// within the second that is promised.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Sends on `changed` after each change of the file's content and after each SIGHUP. Ends when
+/// the receiver is gone; may be dropped at any time.
+pub async fn watch(path: PathBuf, changed: mpsc::Sender<()>) {
+    let (event, mut events) = mpsc::channel(1);
+    // Held for as long as events are wanted.
+    let _watcher = watch_directory(&path, event.clone());
+    let mut hangups = Hangups::new();
+    let mut poll = time::interval(POLL);
+    let mut seen = Content::read(&path);
+    loop {
+        let asked = tokio::select! {
+            () = changed.closed() => return,
+            () = hangups.next() => true,
+            _ = events.recv() => {
+                time::sleep(DEBOUNCE).await;
+                while events.try_recv().is_ok() {}
+                false
+            }
+            _ = poll.tick() => {
+                if Stamp::of(&path) == seen.stamp {
+                    continue;
+                }
+                false
+            }
+        };
+        let now = Content::read(&path);
+        let differs = now.hash != seen.hash;
+        seen = now;
+        if (asked || differs) && changed.send(()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The watcher, or `None` where the system has none; then polling alone must do.
+fn watch_directory(path: &Path, event: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let watcher = notify::recommended_watcher(move |_| {
+        // Full means that a look at the file is due anyway.
+        let _ = event.try_send(());
+    });
+    let started = watcher.and_then(|mut watcher| {
+        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    started.inspect_err(|error| tracing::debug!(%error, "no file events; the configuration file is polled")).ok()
+}
+
+/// The file as it was last seen. A file that is gone for a moment has no hash.
+struct Content {
+    stamp: Option<Stamp>,
+    hash: Option<[u8; 32]>,
+}
+
+/// What changes, as a rule, when the content does.
+#[derive(PartialEq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    size_bytes: u64,
+}
+
+impl Content {
+    fn read(path: &Path) -> Self {
+        let stamp = Stamp::of(path);
+        let hash = fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into());
+        Self { stamp, hash }
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let meta = fs::metadata(path).ok()?;
+        Some(Self { modified: meta.modified().ok(), size_bytes: meta.len() })
+    }
+}
+
+/// SIGHUP, where there is one.
+struct Hangups {
+    #[cfg(unix)]
+    signal: Option<tokio::signal::unix::Signal>,
+}
+
+impl Hangups {
+    fn new() -> Self {
+        Self {
+            #[cfg(unix)]
+            signal: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok(),
+        }
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.signal
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// K1: the second in which a change must be known.
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct Watched {
+        dir: tempfile::TempDir,
+        changes: mpsc::Receiver<()>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Watched {
+        /// Watches `sluis.toml` of a new directory, once `prepare` has put it there.
+        async fn new(prepare: impl FnOnce(&Path)) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            prepare(dir.path());
+            let (changed, changes) = mpsc::channel(1);
+            #[expect(clippy::disallowed_methods, reason = "a test may")]
+            let task = tokio::spawn(watch(dir.path().join("sluis.toml"), changed));
+            // It has looked at the file when it waits for the first time.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Self { dir, changes, task }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("sluis.toml")
+        }
+
+        async fn changed(&mut self) -> bool {
+            timeout(SECOND, self.changes.recv()).await.is_ok()
+        }
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+    }
+
+    fn plain(dir: &Path) {
+        write(&dir.join("sluis.toml"), "a = 1");
+    }
+
+    /// K1: a change is known within a second, however it is made; no change is no news.
+    #[tokio::test]
+    async fn a_change_is_known_within_a_second() {
+        let mut watched = Watched::new(plain).await;
+        write(&watched.path(), "a = 2");
+        assert!(watched.changed().await, "written in place");
+
+        let next = watched.dir.path().join("next");
+        write(&next, "a = 3");
+        fs::rename(&next, watched.path()).unwrap();
+        assert!(watched.changed().await, "replaced by renaming");
+
+        write(&watched.path(), "a = 3");
+        write(&watched.dir.path().join("other"), "b = 1");
+        assert!(!watched.changed().await, "the same content");
+    }
+
+    /// K1: Kubernetes mounts a configuration as links to links and swaps the middle one.
+    #[tokio::test]
+    async fn a_swapped_link_is_a_change() {
+        let mut watched = Watched::new(|dir| {
+            for (version, text) in [("v1", "a = 1"), ("v2", "a = 2")] {
+                fs::create_dir(dir.join(version)).unwrap();
+                write(&dir.join(version).join("sluis.toml"), text);
+            }
+            symlink("v1", dir.join("..data")).unwrap();
+            symlink("..data/sluis.toml", dir.join("sluis.toml")).unwrap();
+        })
+        .await;
+        symlink("v2", watched.dir.path().join("..tmp")).unwrap();
+        fs::rename(watched.dir.path().join("..tmp"), watched.dir.path().join("..data")).unwrap();
+        assert!(watched.changed().await);
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_its_receiver() {
+        let watched = Watched::new(plain).await;
+        drop(watched.changes);
+        timeout(SECOND, watched.task).await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,77 @@
+//! Anthropic: its own dialect, its own header for the key, and a version on every request.
+//!
+//! Facts: Anthropic platform documentation on versioning and headers (Nov 2026). The version is
+//! the dialect's business, since it decides which fields are allowed; here is only the fallback
+//! for a request that came without one, which the vendor would refuse.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::{Credential, Provider, catalogue::Row, compatible};
+use crate::{
+    call::Dialect,
+    error::{Result, UpstreamError},
+};
+
+const VERSION: &str = "anthropic-version";
+/// The version that takes every field the later one takes, and sampling parameters besides.
+const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+#[derive(Debug, Clone, Copy)]
+pub struct Anthropic {
+    pub row: &'static Row,
+}
+
+impl Provider for Anthropic {
+    fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    fn speaks(&self, _model: &str) -> &'static [Dialect] {
+        self.row.dialects()
+    }
+
+    fn path(&self, _dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {
+        "messages".into()
+    }
+
+    fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
+        request.headers_mut().entry(VERSION).or_insert(DEFAULT_VERSION);
+        compatible::sign(self.row.auth, with, request)
+    }
+
+    fn refine(&self, error: UpstreamError) -> UpstreamError {
+        compatible::refine(&self.row.errors, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{call::Dialect, providers};
+
+    #[test]
+    fn requests_carry_key_and_version() {
+        let provider = providers::provider("anthropic").unwrap();
+        assert_eq!(provider.speaks("claude-haiku-4-5"), &[Dialect::Anthropic]);
+        assert_eq!(provider.path(Dialect::Anthropic, "m", true), "messages");
+
+        let mut request = http::Request::new(bytes::Bytes::new());
+        provider.sign(Some(&providers::tests::credential("sk-ant-1")), &mut request).unwrap();
+        assert_eq!(request.headers()["x-api-key"], "sk-ant-1");
+        assert_eq!(request.headers()["anthropic-version"], "2023-06-01");
+        assert!(request.headers()["x-api-key"].is_sensitive());
+        assert!(!request.headers().contains_key("authorization"));
+    }
+
+    /// A3: what the dialect decided is kept.
+    #[test]
+    fn a_version_that_is_set_stays() {
+        let mut request = http::Request::new(bytes::Bytes::new());
+        request.headers_mut().insert("anthropic-version", "2026-10-21".parse().unwrap());
+        providers::provider("anthropic").unwrap().sign(None, &mut request).unwrap();
+        assert_eq!(request.headers()["anthropic-version"], "2026-10-21");
+        assert!(!request.headers().contains_key("x-api-key"));
+    }
+}

@@ -1,0 +1,385 @@
+//! The vendors that differ only by address, key variable and flags: `catalogue.toml`, read once.
+//!
+//! A row is data; what its flags do to a request is `compatible`. The text is part of the binary,
+//! and a test reads it, so the error of [`Catalogue::embedded`] never reaches a user.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+use crate::{
+    call::Dialect,
+    error::{Class, Error, Result},
+};
+
+static EMBEDDED: LazyLock<Result<Catalogue, String>> =
+    LazyLock::new(|| Catalogue::parse(include_str!("catalogue.toml")));
+
+/// All vendors known by name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    #[serde(rename = "row")]
+    pub rows: Vec<Row>,
+}
+
+/// One vendor.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Row {
+    /// What `type` in the configuration calls it, and the default name of a provider of it.
+    pub name: String,
+    /// How the vendor writes itself.
+    pub title: String,
+    /// Where the vendor documents its interface.
+    pub docs: String,
+    /// Everything before `/chat/completions`. `None` when only the operator can know it.
+    pub base_url: Option<String>,
+    /// Variables that may hold the key, the canonical one first.
+    #[serde(default)]
+    pub key_env: Vec<String>,
+    #[serde(default)]
+    pub auth: Auth,
+    /// Where it listens when it runs on this machine.
+    pub local: Option<Local>,
+    #[serde(default)]
+    pub dialect: RowDialect,
+    /// What it does differently in a request.
+    #[serde(default)]
+    pub quirks: Quirks,
+    /// What holds for some of its models only.
+    #[serde(default)]
+    pub models: Vec<ModelQuirks>,
+    /// What its errors mean, where that is not what their status says. The first that fits wins.
+    #[serde(default)]
+    pub errors: Vec<ErrorRule>,
+}
+
+/// How the key travels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    #[default]
+    Bearer,
+    XApiKey,
+    None,
+}
+
+/// A server on the operator's own machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Local {
+    pub port: u16,
+    /// A path that answers 200 when it is up, from the root of the host; calls no model (rule K6).
+    pub probe: String,
+    /// Looked for at the start, without being configured.
+    #[serde(default)]
+    pub discover: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowDialect {
+    #[default]
+    OpenaiChat,
+    Anthropic,
+}
+
+/// A vendor's departures from OpenAI's request. The default is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Quirks {
+    pub max_tokens: MaxTokens,
+    /// Top-level fields it refuses.
+    pub drop: Vec<String>,
+    /// Top-level fields it knows by another name.
+    pub rename: BTreeMap<String, String>,
+    /// Top-level numbers it takes only within bounds, as `[least, most]`.
+    pub clamp: BTreeMap<String, [f64; 2]>,
+    /// Strings it spells another way: field, then OpenAI's word, then the vendor's.
+    pub values: BTreeMap<String, BTreeMap<String, String>>,
+    /// How reasoning is switched off; the word `none` is sent on when not given.
+    pub effort_off: EffortOff,
+    /// The forms of `tool_choice` it takes; all when empty.
+    pub tool_choice: Vec<Choice>,
+    /// It understands the role `developer`; otherwise it is told `system`.
+    pub developer: bool,
+    /// It refuses `name` in a message.
+    pub strip_name: bool,
+    /// It refuses `strict` in a function tool.
+    pub strip_strict: bool,
+    /// It wants a string where all parts of a content are text.
+    pub flat_content: bool,
+    pub order: Order,
+    /// It wants `stop` as an array even for one text.
+    pub stop_array: bool,
+    /// The most texts `stop` may hold.
+    pub stop_max: Option<usize>,
+    pub json_schema: JsonSchema,
+    /// It has no JSON mode but takes a schema, so JSON mode becomes the schema of any object.
+    pub json_object_as_schema: bool,
+    /// Its `logprobs` is the number of alternatives.
+    pub logprobs_number: bool,
+    pub tool_ids: ToolIds,
+    pub stream_usage: StreamUsage,
+}
+
+/// Which of the two names of the output limit it takes (rule A6).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum MaxTokens {
+    #[default]
+    #[serde(rename = "either")]
+    Either,
+    #[serde(rename = "max_tokens")]
+    Old,
+    #[serde(rename = "max_completion_tokens")]
+    New,
+    /// OpenAI: its reasoning models refuse the old name.
+    #[serde(rename = "by-model")]
+    ByModel,
+}
+
+/// What stands for `reasoning_effort: "none"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EffortOff {
+    /// The word itself.
+    #[default]
+    Word,
+    /// `thinking: {"type":"disabled"}`
+    Thinking,
+    /// `enable_thinking: false`
+    EnableThinking,
+    /// `reasoning: {"enabled":false}`
+    Reasoning,
+    /// Nothing does: these models always think.
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    Auto,
+    None,
+    Required,
+    /// An object that names a tool.
+    Named,
+}
+
+/// Which orders of messages it takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    #[default]
+    Any,
+    /// One system message, first.
+    SystemFirst,
+    /// One system message, first; then user and assistant in turns.
+    Alternating,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JsonSchema {
+    #[default]
+    Native,
+    /// Only JSON mode: the schema goes into the prompt.
+    Prompt,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToolIds {
+    #[default]
+    Any,
+    /// Exactly nine letters or digits.
+    Nine,
+}
+
+/// How a stream's token counts are had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StreamUsage {
+    /// With `stream_options.include_usage`.
+    #[default]
+    Ask,
+    /// They always come.
+    Implicit,
+    /// They always come, and `stream_options` is refused.
+    Refused,
+}
+
+/// What holds for models whose id fits a pattern (`*` at either end or both).
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ModelQuirks {
+    pub names: Vec<String>,
+    pub except: Vec<String>,
+    pub drop: Vec<String>,
+    pub values: BTreeMap<String, BTreeMap<String, String>>,
+    pub effort_off: Option<EffortOff>,
+    pub tool_choice: Vec<Choice>,
+    /// An assistant turn with tool calls must carry `reasoning_content` (rule R3).
+    pub needs_reasoning: bool,
+}
+
+/// One meaning of an error. All conditions that are given must hold.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ErrorRule {
+    pub status: Option<u16>,
+    #[serde(default)]
+    pub codes: Vec<String>,
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// Lower-case texts, one of which the message holds in any case.
+    #[serde(default)]
+    pub says: Vec<String>,
+    #[serde(with = "ClassName")]
+    pub class: Class,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Class", rename_all = "kebab-case")]
+enum ClassName {
+    Invalid,
+    ContextLength,
+    ContentPolicy,
+    Credentials,
+    Quota,
+    RateLimit,
+    NotFound,
+    TooLarge,
+    Transient,
+    Conflict,
+    Overloaded,
+    Server,
+}
+
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// The catalogue in the binary.
+    pub fn embedded() -> Result<&'static Self> {
+        EMBEDDED
+            .as_ref()
+            .map_err(|error| Error::Internal { message: format!("The catalogue of providers is broken: {error}") })
+    }
+
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    pub fn dialects(&self) -> &'static [Dialect] {
+        match self.dialect {
+            RowDialect::OpenaiChat => &[Dialect::OpenAiChat],
+            RowDialect::Anthropic => &[Dialect::Anthropic],
+        }
+    }
+
+    /// Whether calling it without a key is pointless.
+    pub fn needs_key(&self) -> bool {
+        self.auth != Auth::None && self.base_url.is_some() && self.local.is_none()
+    }
+
+    /// What holds for this model beyond the row's own quirks.
+    pub fn model_quirks<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a ModelQuirks> {
+        self.models.iter().filter(move |quirks| quirks.fits(model))
+    }
+}
+
+// === impl ModelQuirks ===
+
+impl ModelQuirks {
+    fn fits(&self, model: &str) -> bool {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, model));
+        any(&self.names) && !any(&self.except)
+    }
+}
+
+/// Whether `name` fits `pattern`, which may have a `*` at either end.
+fn fits(pattern: &str, name: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(_), Some(_)) => name.contains(pattern.trim_matches('*')),
+        (Some(end), None) => name.ends_with(end),
+        (None, Some(start)) => name.starts_with(start),
+        (None, None) => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_embedded_catalogue_is_sound() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let mut names = HashSet::new();
+        for row in &catalogue.rows {
+            assert!(names.insert(&row.name), "{} twice", row.name);
+            assert!(row.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", row.name);
+            assert!(row.docs.starts_with("https://"), "{}", row.name);
+            assert!(!row.title.is_empty());
+            for key in &row.key_env {
+                assert!(key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'), "{key}");
+            }
+            match (&row.base_url, &row.local) {
+                (Some(url), Some(local)) => {
+                    assert!(url.starts_with(&format!("http://127.0.0.1:{}", local.port)), "{url}");
+                    assert!(local.probe.starts_with('/'));
+                }
+                (Some(url), None) => {
+                    assert!(url.starts_with("https://"), "{url}");
+                    assert!(!row.key_env.is_empty() && row.needs_key(), "{}", row.name);
+                }
+                (None, local) => assert!(local.is_none() && row.name == "openai-compatible"),
+            }
+            assert!(row.base_url.as_ref().is_none_or(|url| !url.ends_with('/') && url.parse::<http::Uri>().is_ok()));
+            for [least, most] in row.quirks.clamp.values() {
+                assert!(least < most);
+            }
+        }
+    }
+
+    /// Section 2.3 of the contract: these servers are looked for without configuration.
+    #[test]
+    fn the_local_servers_are_discovered() {
+        let mut found: Vec<_> = Catalogue::embedded().unwrap().rows.iter().collect();
+        found.retain(|row| row.local.as_ref().is_some_and(|local| local.discover));
+        let mut ports: Vec<_> = found.iter().map(|row| (row.name.as_str(), row.local.as_ref().unwrap().port)).collect();
+        ports.sort_unstable();
+        let expected = [("llamacpp", 8080), ("lmstudio", 1234), ("mlx", 8081), ("ollama", 11434), ("vllm", 8000)];
+        assert_eq!(ports, expected);
+    }
+
+    #[test]
+    fn a_broken_catalogue_is_an_error_and_no_panic() {
+        assert!(Catalogue::parse("[[row]]\nname = 1").is_err());
+        assert!(Catalogue::parse("[[row]]\nname='a'\ntitle='a'\ndocs='a'\nwrong=1").unwrap_err().contains("wrong"));
+    }
+
+    #[test]
+    fn patterns_fit_at_either_end() {
+        for (pattern, name, expected) in [
+            ("o3", "o3", true),
+            ("o3", "o3-mini", false),
+            ("kimi-*", "kimi-k3", true),
+            ("kimi-*", "moonshot-kimi", false),
+            ("*-reasoning", "grok-4-reasoning", true),
+            ("*oss*", "openai/gpt-oss-120b", true),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Vendors that speak OpenAI's chat dialect and differ by data: one row of the catalogue each.
+//!
+//! Every rule edits only what it names (rule S2): a request that breaks none reaches the vendor
+//! byte for byte, unknown fields included. What has to be left out is reported, and what changes
+//! the meaning of the answer is reported as such. Deliberately absent: guesses about fields a
+//! vendor silently ignores, and OpenAI's rules for sampling of reasoning models, where the
+//! vendor's own 400 says it best.
+//!
+//! Cost: a lookup per rule in the members that are already parsed; the messages are parsed only
+//! for rows with a rule about messages.
+
+mod array;
+mod fields;
+mod losses;
+mod messages;
+mod output;
+mod tool_ids;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderValue, header::AUTHORIZATION};
+use secrecy::ExposeSecret;
+
+pub use self::fields::ask_for_usage;
+use self::{losses::Losses, messages::Rules};
+use super::{
+    Credential, Provider,
+    catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Row},
+};
+use crate::{
+    call::Dialect,
+    error::{Error, Result, UpstreamError},
+    wire::{Facts, Loss, json::Edits},
+};
+
+/// A vendor that is a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Compatible {
+    pub row: &'static Row,
+}
+
+impl Provider for Compatible {
+    fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    fn speaks(&self, _model: &str) -> &'static [Dialect] {
+        self.row.dialects()
+    }
+
+    fn path(&self, dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {
+        match dialect {
+            Dialect::OpenAiChat => "chat/completions".into(),
+            Dialect::Anthropic => "messages".into(),
+        }
+    }
+
+    fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
+        sign(self.row.auth, with, request)
+    }
+
+    fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
+        match dialect {
+            Dialect::OpenAiChat => adjust(self.row, facts, body),
+            Dialect::Anthropic => Vec::new(),
+        }
+    }
+
+    fn refine(&self, error: UpstreamError) -> UpstreamError {
+        refine(&self.row.errors, error)
+    }
+}
+
+/// The rules in an order in which none undoes another: words before switches, top-level drops
+/// before what they would hide, messages before what is put in front of them.
+fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
+    let quirks = &row.quirks;
+    let of_model: Vec<&ModelQuirks> = row.model_quirks(facts.model).collect();
+    let mut losses = Losses::default();
+
+    fields::max_tokens(quirks.max_tokens, facts.model, body);
+    fields::drop_fields(&quirks.drop, body, &mut losses);
+    for quirks in &of_model {
+        fields::drop_fields(&quirks.drop, body, &mut losses);
+        fields::values(&quirks.values, body);
+    }
+    let effort_off = of_model.iter().find_map(|quirks| quirks.effort_off).unwrap_or(quirks.effort_off);
+    fields::effort_off(effort_off, body, &mut losses);
+
+    fields::without_tools(body);
+    let choices: Option<&[Choice]> =
+        of_model.iter().map(|quirks| quirks.tool_choice.as_slice()).find(|choices| !choices.is_empty());
+    fields::tool_choice(choices.unwrap_or(&quirks.tool_choice), body, &mut losses);
+    if quirks.strip_strict {
+        fields::strip_strict(body, &mut losses);
+    }
+
+    fields::values(&quirks.values, body);
+    fields::clamp(&quirks.clamp, body, &mut losses);
+    fields::rename(&quirks.rename, body);
+    fields::stop(quirks, body, &mut losses);
+    if quirks.logprobs_number {
+        fields::logprobs_number(body);
+    }
+    ask_for_usage(quirks.stream_usage, facts.stream, body);
+
+    let needs_reasoning = of_model.iter().any(|quirks| quirks.needs_reasoning);
+    messages::rewrite(Rules::of(quirks, needs_reasoning), body, &mut losses);
+    messages::order(quirks.order, body);
+    output::adjust(quirks, body, &mut losses);
+    losses.into_vec()
+}
+
+/// Puts the key where the vendor looks for it. The header is marked so that nothing prints it.
+pub(super) fn sign(auth: Auth, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
+    let Some(with) = with else { return Ok(()) };
+    let secret = with.secret.expose_secret();
+    let unusable =
+        |_| Error::Internal { message: format!("The key {} holds characters that no header may carry.", with.label) };
+    let (name, value) = match auth {
+        Auth::None => return Ok(()),
+        Auth::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {secret}"))),
+        Auth::XApiKey => (http::HeaderName::from_static("x-api-key"), HeaderValue::try_from(secret)),
+    };
+    let mut value = value.map_err(unusable)?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(name, value);
+    Ok(())
+}
+
+/// Classes an error by the first rule that fits.
+pub(super) fn refine(rules: &[ErrorRule], mut error: UpstreamError) -> UpstreamError {
+    if let Some(rule) = rules.iter().find(|rule| rule.fits(&error)) {
+        error.class = rule.class;
+    }
+    error
+}
+
+// === impl ErrorRule ===
+
+impl ErrorRule {
+    fn fits(&self, error: &UpstreamError) -> bool {
+        let holds = |words: &[String], word: &Option<String>| {
+            words.is_empty() || word.as_ref().is_some_and(|word| words.contains(word))
+        };
+        self.status.is_none_or(|status| error.status.as_u16() == status)
+            && holds(&self.codes, &error.code)
+            && holds(&self.types, &error.kind)
+            && (self.says.is_empty() || {
+                let message = error.message.to_ascii_lowercase();
+                self.says.iter().any(|text| message.contains(text))
+            })
+    }
+}

@@ -1,0 +1,205 @@
+//! What is known of models: windows, limits, prices, abilities. Seed data: an unknown model is
+//! allowed and has no facts.
+//!
+//! Cost: the table is read on first use, in one pass that borrows its names, so that a start that
+//! asks for nothing pays nothing; afterwards a lookup is one hash, and a few more for a dated name.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::parse(include_str!("models.csv")));
+
+/// One model of one vendor. `None` is unknown, never zero and never "no".
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelFacts {
+    /// The catalogue's name of the vendor.
+    pub provider: &'static str,
+    /// The vendor's own id.
+    pub model: &'static str,
+    /// Prompt and answer together, in tokens.
+    pub context_window: Option<u64>,
+    pub max_output_tokens: Option<u64>,
+    pub prices: Prices,
+    pub vision: Option<bool>,
+    pub tools: Option<bool>,
+    pub reasoning: Option<bool>,
+    pub structured: Option<bool>,
+    pub kind: ModelKind,
+}
+
+/// USD per million tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Prices {
+    pub input: Option<f64>,
+    /// Read from a prompt cache.
+    pub cached_input: Option<f64>,
+    /// Written to a prompt cache for its shortest lifetime.
+    pub cache_write: Option<f64>,
+    pub output: Option<f64>,
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModelKind {
+    Chat,
+    Embedding,
+    Rerank,
+    Audio,
+    Image,
+}
+
+#[derive(Debug)]
+struct Table {
+    rows: Vec<ModelFacts>,
+    index: HashMap<(&'static str, &'static str), usize>,
+}
+
+/// The facts of a vendor's model. A dated or `latest` name falls back to the name without.
+pub fn facts(kind: &str, model: &str) -> Option<&'static ModelFacts> {
+    let model = model.strip_prefix("models/").unwrap_or(model);
+    TABLE.get(kind, model).or_else(|| TABLE.get(kind, undated(model)?))
+}
+
+/// All known models of a vendor, in the table's order.
+pub fn of_provider(kind: &str) -> impl Iterator<Item = &'static ModelFacts> {
+    TABLE.rows.iter().filter(move |facts| facts.provider == kind)
+}
+
+/// The name without its snapshot: `-20251001`, `-2025-10-01`, `@20251001` or `-latest`.
+fn undated(model: &str) -> Option<&str> {
+    if let Some(name) = model.strip_suffix("-latest") {
+        return Some(name);
+    }
+    [9, 11].into_iter().find_map(|length| {
+        let (name, date) = model.split_at_checked(model.len().checked_sub(length)?)?;
+        is_date(date).then_some(name)
+    })
+}
+
+fn is_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |index: &usize| bytes.get(*index).is_some_and(u8::is_ascii_digit);
+    let dash = |index: &usize| bytes.get(*index) == Some(&b'-');
+    match bytes.len() {
+        9 => (dash(&0) || bytes.first() == Some(&b'@')) && (1..9).all(|index| digit(&index)),
+        11 => [0, 5, 8].iter().all(dash) && [1, 2, 3, 4, 6, 7, 9, 10].iter().all(digit),
+        _ => false,
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    /// A line that cannot be read is left out; a test proves that there is none.
+    fn parse(text: &'static str) -> Self {
+        let rows: Vec<ModelFacts> = lines(text).filter_map(ModelFacts::parse).collect();
+        let index = rows.iter().enumerate().map(|(index, facts)| ((facts.provider, facts.model), index)).collect();
+        Self { rows, index }
+    }
+
+    fn get(&'static self, kind: &str, model: &str) -> Option<&'static ModelFacts> {
+        self.rows.get(*self.index.get(&(kind, model))?)
+    }
+}
+
+/// The lines that hold a model: neither comment nor heading.
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).skip(1)
+}
+
+// === impl ModelFacts ===
+
+impl ModelFacts {
+    fn parse(line: &'static str) -> Option<Self> {
+        let mut cells = line.split(',');
+        let mut cell = || cells.next();
+        let facts = Self {
+            provider: cell()?,
+            model: cell()?,
+            context_window: number(cell()?)?,
+            max_output_tokens: number(cell()?)?,
+            prices: Prices {
+                input: number(cell()?)?,
+                cached_input: number(cell()?)?,
+                cache_write: number(cell()?)?,
+                output: number(cell()?)?,
+            },
+            vision: number(cell()?)?,
+            tools: number(cell()?)?,
+            reasoning: number(cell()?)?,
+            structured: number(cell()?)?,
+            kind: ModelKind::parse(cell()?)?,
+        };
+        cell().is_none().then_some(facts)
+    }
+}
+
+/// An empty cell is `Some(None)`, a broken one `None`.
+fn number<T: std::str::FromStr>(cell: &str) -> Option<Option<T>> {
+    if cell.is_empty() { Some(None) } else { cell.parse().ok().map(Some) }
+}
+
+// === impl ModelKind ===
+
+impl ModelKind {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "chat" => Self::Chat,
+            "embedding" => Self::Embedding,
+            "rerank" => Self::Rerank,
+            "audio" => Self::Audio,
+            "image" => Self::Image,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_table_is_read_once() {
+        let count = lines(include_str!("models.csv")).count();
+        assert!(count > 240, "{count}");
+        assert_eq!(TABLE.rows.len(), count);
+        assert_eq!(TABLE.index.len(), count, "a model stands there twice");
+        for facts in &TABLE.rows {
+            let Prices { input, cached_input, cache_write, output } = facts.prices;
+            for price in [input, cached_input, cache_write, output].into_iter().flatten() {
+                assert!((0.0..=200.0).contains(&price), "{} {}", facts.provider, facts.model);
+            }
+        }
+    }
+
+    /// A6: the limit a request gets when the client names none.
+    #[test]
+    fn a_model_is_found_with_and_without_its_date() {
+        for name in ["claude-haiku-4-5", "claude-haiku-4-5-20251001", "claude-haiku-4-5@20251001"] {
+            assert_eq!(facts("anthropic", name).unwrap().max_output_tokens, Some(64_000), "{name}");
+        }
+        assert_eq!(facts("openai", "gpt-5-mini-2025-08-07").unwrap().model, "gpt-5-mini");
+        assert_eq!(facts("mistral", "mistral-large-2512").unwrap().model, "mistral-large-2512");
+        assert_eq!(facts("mistral", "mistral-small-latest").unwrap().model, "mistral-small-latest");
+        assert_eq!(facts("gemini", "models/gemini-2.5-pro").unwrap().model, "gemini-2.5-pro");
+        for name in ["", "x", "claude-haiku-4-5-2025100", "claude-haiku-4-5-2025-1001", "-20251001", "ä-20251001"] {
+            assert_eq!(facts("anthropic", name), None, "{name}");
+        }
+    }
+
+    /// C5: unknown is not free.
+    #[test]
+    fn an_unknown_price_is_none_and_a_free_one_zero() {
+        assert_eq!(facts("openai", "gpt-6.2-sol").unwrap().prices.cached_input, None);
+        assert_eq!(facts("zai", "glm-4.7-flash").unwrap().prices.input, Some(0.0));
+        assert_eq!(facts("openai", "gpt-6.2-sol").unwrap().reasoning, Some(true));
+    }
+
+    #[test]
+    fn a_provider_lists_its_models() {
+        let names: Vec<_> = of_provider("anthropic").map(|facts| facts.model).collect();
+        assert_eq!(names.len(), 14);
+        assert_eq!(names.first(), Some(&"claude-fable-5-1"));
+        assert_eq!(of_provider("nobody").count(), 0);
+        assert!(of_provider("openai").any(|facts| facts.kind == ModelKind::Embedding));
+    }
+}

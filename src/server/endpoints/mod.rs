@@ -1,0 +1,53 @@
+//! One file per endpoint, and what they share.
+
+pub(super) mod chat_completions;
+pub(super) mod health;
+pub(super) mod models;
+
+use axum::{
+    extract::{Path, rejection::PathRejection},
+    response::Response,
+};
+use http::HeaderMap;
+use serde::Deserialize;
+
+use super::{
+    Server, auth,
+    respond::{self, Arrival},
+};
+use crate::{
+    call::Caller,
+    error::{Error, Result},
+};
+
+/// What a route's pattern may hold.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Place {
+    /// The provider a call is pinned to.
+    pub provider: Option<String>,
+    /// A model, slashes and colons included.
+    pub id: Option<String>,
+}
+
+/// A path whose escapes are no UTF-8 leads nowhere.
+pub(super) type PlaceResult = std::result::Result<Path<Place>, PathRejection>;
+
+/// Takes the place apart from its rejection and proves that a pinned provider exists.
+fn place(server: &Server, place: PlaceResult, method: &http::Method, path: &str) -> Result<Place> {
+    let unknown = || Error::RouteNotFound { method: method.to_string(), path: path.into() };
+    let Path(place) = place.map_err(|_| unknown())?;
+    match &place.provider {
+        Some(provider) if !server.directory.has_provider(provider) => Err(unknown()),
+        _ => Ok(place),
+    }
+}
+
+/// Who calls, by the key in the headers.
+fn caller(server: &Server, headers: &HeaderMap) -> Result<std::sync::Arc<Caller>> {
+    server.directory.caller(auth::presented(headers).map(|presented| presented.key))
+}
+
+/// An error in OpenAI's form, the dialect of every path there is today.
+pub(super) fn refuse(server: &Server, arrival: &Arrival, error: Error) -> Response {
+    respond::failure(arrival, server.openai, &error.into())
+}

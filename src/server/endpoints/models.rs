@@ -1,0 +1,72 @@
+//! `GET /v1/models` and `GET /v1/models/{id}`: exactly what the calling key may call (rule K7).
+//!
+//! Under a provider's prefix only that provider's models are listed, by their full names.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use serde::Serialize;
+
+use super::{Place, PlaceResult, caller, place, refuse};
+use crate::{
+    call::Notes,
+    error::{Error, Result},
+    server::{ModelEntry, Server, respond},
+};
+
+/// OpenAI's list object (API reference, "List models", read November 2026).
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: Vec<Model<'a>>,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    object: &'static str,
+    // Only written, never read, so flattening costs no message its quality.
+    #[serde(flatten)]
+    entry: &'a ModelEntry,
+}
+
+pub(in crate::server) async fn list_or_get(
+    State(server): State<Arc<Server>>,
+    found: PlaceResult,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let arrival = respond::Arrival::new(&headers);
+    let body = place(&server, found, &method, uri.path()).and_then(|place| body(&server, &headers, &place));
+    match body {
+        Ok(body) => respond::json(&arrival, &Notes::default(), body),
+        Err(error) => refuse(&server, &arrival, error),
+    }
+}
+
+fn body(server: &Server, headers: &HeaderMap, place: &Place) -> Result<Bytes> {
+    let caller = caller(server, headers)?;
+    let listed = |id: &str| match &place.provider {
+        Some(provider) => id.strip_prefix(provider.as_str()).is_some_and(|rest| rest.starts_with('/')),
+        None => true,
+    };
+    let Some(id) = &place.id else {
+        let mut entries = server.directory.models(&caller);
+        entries.retain(|entry| listed(&entry.id));
+        return json(&List { object: "list", data: entries.iter().map(model).collect() });
+    };
+    let entry = server.directory.model(&caller, id).filter(|entry| listed(&entry.id));
+    let entry = entry.ok_or_else(|| Error::ModelNotFound { model: id.clone(), near: Vec::new() })?;
+    json(&model(&entry))
+}
+
+fn model(entry: &ModelEntry) -> Model<'_> {
+    Model { object: "model", entry }
+}
+
+fn json(value: &impl Serialize) -> Result<Bytes> {
+    let text = serde_json::to_vec(value).map_err(|error| Error::Internal { message: error.to_string() })?;
+    Ok(text.into())
+}

@@ -1,0 +1,185 @@
+//! The few fields of a request that the gateway needs before any work is done.
+//!
+//! Everything else is left for the upstream to judge, so that a field of tomorrow works today.
+//! What is checked here reaches no upstream when it is wrong (design section 6.6).
+//!
+//! Cost: one borrowed pass over the body ([`Object::parse`], which also proves it to be JSON), a
+//! second one at `memchr` speed over its bytes for the estimate; one `String` for the model.
+
+use memchr::{memchr, memmem};
+use serde_json::value::RawValue;
+
+use crate::{
+    call::Estimate,
+    error::{Error, Result},
+    wire::json::Object,
+};
+
+/// What an answer is taken to be when the client sets no maximum, in tokens.
+const DEFAULT_OUTPUT: u64 = 1024;
+/// Bytes per token of prose and JSON, roughly.
+const BYTES_PER_TOKEN: u64 = 4;
+/// An attached image or file, in tokens: about a picture of a megapixel.
+const ATTACHMENT: u64 = 1000;
+
+/// The head fields of a chat completion.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    pub model: String,
+    pub stream: bool,
+    pub include_usage: bool,
+    pub estimate: Estimate,
+}
+
+/// Reads the head fields of a chat completion request (API reference, "Create chat completion",
+/// read November 2026).
+pub(super) fn chat(body: &[u8]) -> Result<Probe> {
+    let object = Object::parse(body)?;
+    let model = model(&object)?;
+    messages(&object)?;
+    Ok(Probe {
+        model,
+        stream: flag(&object, "stream")?,
+        include_usage: include_usage(&object)?,
+        estimate: Estimate { prompt: prompt_tokens(body), output: output_tokens(&object) },
+    })
+}
+
+fn model(object: &Object<'_>) -> Result<String> {
+    let value = object.present("model").ok_or_else(|| missing("model"))?;
+    let model: String = serde_json::from_str(value.get()).map_err(|_| wrong_type("model", "a string"))?;
+    if model.trim().is_empty() {
+        return Err(Error::invalid("`model` must not be empty.", "model", "invalid_value"));
+    }
+    Ok(model)
+}
+
+fn messages(object: &Object<'_>) -> Result<()> {
+    let value = object.present("messages").ok_or_else(|| missing("messages"))?;
+    let Some(inside) = value.get().strip_prefix('[') else {
+        return Err(wrong_type("messages", "an array"));
+    };
+    if inside.trim_start().starts_with(']') {
+        return Err(Error::invalid("`messages` must hold at least one message.", "messages", "empty_array"));
+    }
+    Ok(())
+}
+
+fn include_usage(object: &Object<'_>) -> Result<bool> {
+    let Some(options) = object.present("stream_options") else { return Ok(false) };
+    let options = Object::parse_str(options.get()).map_err(|_| wrong_type("stream_options", "an object"))?;
+    flag(&options, "include_usage").map_err(|_| wrong_type("stream_options.include_usage", "a boolean"))
+}
+
+fn flag(object: &Object<'_>, name: &'static str) -> Result<bool> {
+    match object.present(name).map(RawValue::get) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(wrong_type(name, "a boolean")),
+    }
+}
+
+/// The asked maximum, for each of the `n` choices. A value that is no number is the upstream's to
+/// refuse.
+fn output_tokens(object: &Object<'_>) -> u64 {
+    let number = |name| object.present(name).and_then(|value| value.get().parse::<u64>().ok());
+    let each = number("max_completion_tokens").or_else(|| number("max_tokens")).unwrap_or(DEFAULT_OUTPUT);
+    each.saturating_mul(number("n").unwrap_or(1).max(1))
+}
+
+/// A guess by size, base64 payloads left out (rule L5).
+fn prompt_tokens(body: &[u8]) -> u64 {
+    const MARK: &[u8] = b";base64,";
+    let mut text = body.len();
+    let mut attachments = 0;
+    let mut rest = body;
+    while let Some(at) = memmem::find(rest, MARK) {
+        rest = rest.get(at + MARK.len()..).unwrap_or_default();
+        // A JSON string ends at its quote; base64 has nothing to escape.
+        let payload = memchr(b'"', rest).unwrap_or(rest.len());
+        rest = rest.get(payload..).unwrap_or_default();
+        text -= payload;
+        attachments += 1;
+    }
+    text as u64 / BYTES_PER_TOKEN + attachments * ATTACHMENT
+}
+
+fn missing(name: &'static str) -> Error {
+    Error::invalid(format!("Missing required parameter: `{name}`."), name, "missing_required_parameter")
+}
+
+fn wrong_type(name: &'static str, expected: &str) -> Error {
+    Error::invalid(format!("Invalid type for `{name}`: it must be {expected}."), name, "invalid_type")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_head_fields_are_read() {
+        let probe = chat(
+            br#"{"stream":true,"x":{"model":"no"},"messages":[{"role":"user"}],"model":"a/b:c",
+                "stream_options":{"include_usage":true},"max_tokens":5,"max_completion_tokens":7,"n":2}"#,
+        )
+        .unwrap();
+        assert_eq!((probe.model.as_str(), probe.stream, probe.include_usage), ("a/b:c", true, true));
+        assert_eq!(probe.estimate.output, 14);
+        let probe = chat(br#"{"model":"m","messages":[{}],"stream":null,"stream_options":null}"#).unwrap();
+        assert_eq!((probe.stream, probe.include_usage, probe.estimate.output), (false, false, 1024));
+    }
+
+    /// Design section 6.6: what is wrong is refused here, and the field is named.
+    #[test]
+    fn a_wrong_head_is_refused_by_name() {
+        for (body, param, code) in [
+            (r#"{"messages":[{}]}"#, Some("model"), "missing_required_parameter"),
+            (r#"{"model":null,"messages":[{}]}"#, Some("model"), "missing_required_parameter"),
+            (r#"{"model":7,"messages":[{}]}"#, Some("model"), "invalid_type"),
+            (r#"{"model":" ","messages":[{}]}"#, Some("model"), "invalid_value"),
+            (r#"{"model":"m"}"#, Some("messages"), "missing_required_parameter"),
+            (r#"{"model":"m","messages":"hi"}"#, Some("messages"), "invalid_type"),
+            (r#"{"model":"m","messages":[ ]}"#, Some("messages"), "empty_array"),
+            (r#"{"model":"m","messages":[{}],"stream":"yes"}"#, Some("stream"), "invalid_type"),
+            (r#"{"model":"m","messages":[{}],"stream_options":1}"#, Some("stream_options"), "invalid_type"),
+            ("[]", None, "invalid_json"),
+            ("", None, "invalid_json"),
+            (r#"{"model":"m","messages":[{}]"#, None, "invalid_json"),
+        ] {
+            let kind = chat(body.as_bytes()).unwrap_err().kind();
+            assert_eq!((kind.param.as_deref(), kind.code.as_deref()), (param, Some(code)), "{body}");
+        }
+    }
+
+    /// L5: a payload counts as an attachment, not as text.
+    #[test]
+    fn base64_is_left_out_of_the_estimate() {
+        let short = br#"{"model":"m","messages":[{"content":[{"url":"data:image/png;base64,"}]}]}"#;
+        let payload = "QUJD".repeat(100_000);
+        let long =
+            format!(r#"{{"model":"m","messages":[{{"content":[{{"url":"data:image/png;base64,{payload}"}}]}}]}}"#);
+        assert_eq!(chat(short).unwrap().estimate, chat(long.as_bytes()).unwrap().estimate);
+        assert!(chat(short).unwrap().estimate.prompt >= 1000);
+    }
+
+    #[test]
+    fn an_absurd_maximum_does_not_overflow() {
+        let body = format!(r#"{{"model":"m","messages":[{{}}],"max_tokens":{},"n":9}}"#, u64::MAX);
+        assert_eq!(chat(body.as_bytes()).unwrap().estimate.output, u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_can_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200), marks in 0..4usize) {
+            let mut text = body.clone();
+            for _ in 0..marks {
+                text.extend_from_slice(b";base64,");
+                text.extend_from_slice(&body);
+            }
+            let _ = chat(&text);
+            prop_assert!(prompt_tokens(&text) <= text.len() as u64 / 4 + text.len() as u64 * ATTACHMENT);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Stand-ins for the rest of the house, and a server on a real socket.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use tower::service_fn;
+
+use super::{
+    Directory, Front, Lifecycle, ModelEntry, Server, Settings,
+    auth::Keys,
+    routes,
+    serve::{bind, serve},
+};
+use crate::{
+    call::{Answer, AnswerBody, ByteStream, Caller, Failure, Inbound, Limits, Notes},
+    error::{Error, Result},
+    ir,
+    telemetry::Metrics,
+    wire::{Asked, ClientDialect, StreamEncoder},
+};
+
+/// A dialect that says which error it was asked to write.
+struct Plain;
+
+pub(super) fn dialect() -> &'static dyn ClientDialect {
+    &Plain
+}
+
+impl ClientDialect for Plain {
+    fn decode(&self, _: &[u8]) -> Result<ir::Request> {
+        unreachable!("the server does not decode")
+    }
+    fn encode(&self, _: &ir::Response, _: &Asked) -> Bytes {
+        unreachable!("the server does not encode")
+    }
+    fn encoder(&self, _: Asked) -> Box<dyn StreamEncoder> {
+        unreachable!("the server does not encode")
+    }
+    fn error(&self, error: &Error) -> Bytes {
+        let kind = error.kind();
+        let body = serde_json::json!({"error": {"message": error.message(), "code": kind.code, "param": kind.param}});
+        body.to_string().into()
+    }
+    fn error_frame(&self, error: &Error) -> Bytes {
+        format!("error:{}", error.kind().code.unwrap_or_default()).into()
+    }
+    fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(b": keepalive\n")
+    }
+}
+
+/// One key, `secret`, that may call `fast` and everything of `lab`; or none at all.
+pub(super) struct Fake {
+    pub keys: Keys,
+    pub settings: Settings,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        let caller = Caller { name: "ci".into(), models: vec!["*".into()], limits: Limits::default() };
+        Self {
+            keys: Keys::new([(Keys::hash("secret"), Arc::new(caller))]),
+            settings: Settings { body_limit: 10_000, keep_alive: Duration::from_millis(300) },
+        }
+    }
+}
+
+impl Directory for Fake {
+    fn caller(&self, presented: Option<&str>) -> Result<Arc<Caller>> {
+        self.keys.caller(presented)
+    }
+    fn models(&self, _: &Caller) -> Vec<ModelEntry> {
+        ["fast", "lab/org/qwen3:4b"].map(|id| ModelEntry { id: id.into(), ..ModelEntry::default() }).into()
+    }
+    fn model_limits(&self, _: &str) -> Limits {
+        Limits::default()
+    }
+    fn has_provider(&self, name: &str) -> bool {
+        name == "lab"
+    }
+    fn settings(&self) -> Settings {
+        self.settings
+    }
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
+/// A front that does as `answer` says.
+pub(super) fn front<F, Fut>(answer: F) -> Front
+where
+    F: Fn(Inbound) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Answer, Failure>> + Send + 'static,
+{
+    Front::new(service_fn(answer))
+}
+
+pub(super) fn whole(text: impl Into<Bytes>) -> Answer {
+    Answer { notes: Notes::default(), body: AnswerBody::Whole(text.into()) }
+}
+
+pub(super) fn streamed(stream: ByteStream) -> Answer {
+    Answer { notes: Notes::default(), body: AnswerBody::Stream(stream) }
+}
+
+/// A server on a port of its own.
+pub(super) struct Running {
+    pub address: SocketAddr,
+    pub lifecycle: Lifecycle,
+    pub task: JoinHandle<()>,
+}
+
+pub(super) fn start(front: Front) -> Running {
+    start_with(front, Fake::default(), None, Duration::from_secs(5))
+}
+
+pub(super) fn start_with(
+    front: Front,
+    directory: Fake,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    drain_limit: Duration,
+) -> Running {
+    let lifecycle = Lifecycle::default();
+    let server = Server {
+        front,
+        directory: Arc::new(directory),
+        lifecycle: lifecycle.clone(),
+        metrics: Metrics::disabled(),
+        openai: dialect(),
+    };
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = routes::router(Arc::new(server));
+    lifecycle.set_ready();
+    #[expect(clippy::disallowed_methods, reason = "a test owns its server")]
+    let task = tokio::spawn(serve(listener, router, tls, lifecycle.clone(), drain_limit));
+    Running { address, lifecycle, task }
+}
+
+/// A chat completion request, whole.
+pub(super) fn chat(path: &str, headers: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+pub(super) const UNARY: &str = r#"{"model":"fast","messages":[{}]}"#;
+pub(super) const STREAM: &str = r#"{"model":"fast","stream":true,"messages":[{}]}"#;
+
+impl Running {
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends raw bytes, then reads until the server closes.
+    pub(super) async fn exchange(&self, request: impl AsRef<[u8]>) -> String {
+        let mut connection = self.connect().await;
+        connection.write_all(request.as_ref()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    pub(super) async fn get(&self, path: &str) -> String {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\nconnection: close\r\n\r\n");
+        self.exchange(request).await
+    }
+
+    /// Posts a chat completion and closes.
+    pub(super) async fn chat(&self, body: &str) -> String {
+        self.exchange(chat("/v1/chat/completions", "connection: close\r\n", body)).await
+    }
+}
+
+/// Reads until `end` has been seen, for at most two seconds.
+pub(super) async fn read_until(connection: &mut TcpStream, end: &str) -> String {
+    let mut seen = Vec::new();
+    let read = async {
+        while !String::from_utf8_lossy(&seen).contains(end) {
+            let mut buffer = [0; 4096];
+            let count = connection.read(&mut buffer).await.unwrap();
+            if count == 0 {
+                break;
+            }
+            seen.extend_from_slice(&buffer[..count]);
+        }
+    };
+    let result = tokio::time::timeout(Duration::from_secs(2), read).await;
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(result.is_ok() && seen.contains(end), "no {end:?} in {seen:?}");
+    seen
+}

@@ -1,0 +1,28 @@
+//! TLS for the listener: certificate and key from PEM files, HTTP/2 and HTTP/1.1 by ALPN.
+
+use std::{io, path::Path, sync::Arc};
+
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Reads a certificate chain and its key. Blocks on the disk; the error names the file.
+pub fn acceptor(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
+    let named = |path: &Path, error: &dyn std::fmt::Display| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| named(certificates, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| named(key, &error))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| named(certificates, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,102 @@
+//! Prometheus: names, units, buckets, and the text `/metrics` shows.
+
+use std::{thread, time::Duration};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tracing_appender::non_blocking::ErrorCounter;
+
+/// Calls that have ended, by `endpoint`, `model`, `target`, `outcome` and `status`.
+pub const CALLS_TOTAL: &str = "sluis_requests_total";
+/// From a call's arrival to its end, by `endpoint`, `model`, `target` and `outcome`.
+pub const CALL_DURATION: &str = "sluis_request_duration_seconds";
+/// From a call's arrival to the first event for its client, by `endpoint`, `model` and `target`.
+pub const FIRST_EVENT: &str = "sluis_first_event_seconds";
+/// By `endpoint`, `model`, `target` and `kind`: `prompt`, `cached` (part of it), `output`, `reasoning` (part of it).
+pub const TOKENS_TOTAL: &str = "sluis_tokens_total";
+/// Calls that have begun and not ended, by `endpoint`.
+pub const CALLS_IN_FLIGHT: &str = "sluis_requests_in_flight";
+pub const LOG_LINES_DROPPED: &str = "sluis_log_lines_dropped_total";
+
+/// In seconds: from a local model's first token to the longest reasoning.
+const BUCKETS: [f64; 16] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 600.0];
+/// Samples wait in a list until they are put into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// A handle to all that has been counted.
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    log_lines_dropped: Option<ErrorCounter>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Starts counting, for the whole process and once. `log_lines_dropped` is
+    /// [`Logs::dropped`](super::Logs::dropped).
+    pub fn install(log_lines_dropped: Option<ErrorCounter>) -> Result<Self, String> {
+        let recorder = recorder()?;
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).map_err(|error| format!("metrics cannot be started: {error}"))?;
+        describe();
+        let upkeep = handle.clone();
+        thread::Builder::new()
+            .name("sluis-metrics".into())
+            .spawn(move || {
+                loop {
+                    thread::sleep(UPKEEP);
+                    upkeep.run_upkeep();
+                }
+            })
+            .map_err(|error| format!("metrics cannot be started: {error}"))?;
+        Ok(Self { handle, log_lines_dropped })
+    }
+
+    /// A handle to nothing, for a process that counts nothing.
+    pub fn disabled() -> Self {
+        Self { handle: PrometheusBuilder::new().build_recorder().handle(), log_lines_dropped: None }
+    }
+
+    /// Everything, in Prometheus' text format. Holds no lock that a call would wait for.
+    pub fn render(&self) -> String {
+        if let Some(dropped) = &self.log_lines_dropped {
+            counter!(LOG_LINES_DROPPED).absolute(dropped.dropped_lines() as u64);
+        }
+        self.handle.render()
+    }
+
+    #[cfg(test)]
+    pub(super) fn local() -> (PrometheusRecorder, Self) {
+        let recorder = recorder().unwrap();
+        let handle = recorder.handle();
+        (recorder, Self { handle, log_lines_dropped: None })
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn recorder() -> Result<PrometheusRecorder, String> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
+        .map_err(|error| format!("metrics cannot be started: {error}"))?;
+    Ok(builder.build_recorder())
+}
+
+fn describe() {
+    describe_counter!(CALLS_TOTAL, Unit::Count, "Calls that have ended.");
+    describe_histogram!(CALL_DURATION, Unit::Seconds, "From a call's arrival to its end.");
+    describe_histogram!(FIRST_EVENT, Unit::Seconds, "From a call's arrival to its first event.");
+    describe_counter!(
+        TOKENS_TOTAL,
+        Unit::Count,
+        "Tokens of ended calls; cached is part of prompt, reasoning of output."
+    );
+    describe_gauge!(CALLS_IN_FLIGHT, Unit::Count, "Calls that have begun and not ended.");
+    describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Log lines lost to a slow sink.");
+}

@@ -1,0 +1,258 @@
+//! Writes a client's stream: chunk by chunk, exactly in the shape OpenAI sends (openai-openapi spec
+//! 2.3.0 and recorded traffic, November 2026), because SDK accumulators concatenate whatever is
+//! sent twice.
+//!
+//! Reasoning goes out as `reasoning_content`; its signatures, which must come back unchanged, as
+//! `thinking_blocks`, whole and once, when the block ends (rule R1). Each carries an `index` since
+//! the Python SDK's accumulator demands one of every list entry.
+//!
+//! Cost per event: writes into the output buffer and nothing else, except that the text of
+//! reasoning is also kept until its block ends.
+
+use bytes::{BufMut, BytesMut};
+use serde::Serialize;
+
+use super::{DONE, finish, line, response};
+use crate::{
+    ir::{Annotation, Delta, Event, Finish, Opening, Usage},
+    wire::{Asked, StreamEncoder},
+};
+
+pub(super) struct Encoder {
+    asked: Asked,
+    /// What every chunk begins with, up to its `choices`.
+    head: Vec<u8>,
+    role_sent: bool,
+    blocks: Vec<OpenBlock>,
+    calls: u32,
+    thoughts: u32,
+    annotations: Vec<Annotation>,
+    usage: Option<Usage>,
+}
+
+struct OpenBlock {
+    index: u32,
+    state: State,
+}
+
+enum State {
+    Prose,
+    Reasoning { text: String, signature: Option<String> },
+    Call { number: u32, has_arguments: bool },
+}
+
+#[derive(Default, Serialize)]
+struct Chunk<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    /// `Some(None)` is JSON's `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking_blocks: Option<[response::ThinkingBlock<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[CallDelta<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    annotations: &'a [response::Citation<'a>],
+}
+
+#[derive(Serialize)]
+struct CallDelta<'a> {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: FunctionDelta<'a>,
+}
+
+#[derive(Serialize)]
+struct FunctionDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+impl StreamEncoder for Encoder {
+    fn event(&mut self, event: &Event, out: &mut BytesMut) {
+        match event {
+            Event::Start { id, created, .. } => self.start(id, *created),
+            Event::Open { index, block } => self.open(*index, block, out),
+            Event::Delta { index, delta } => self.delta(*index, delta, out),
+            Event::Close { index } => self.close(*index, out),
+            // Together at the end, because accumulators cannot join lists.
+            Event::Annotation(annotation) => self.annotations.push(annotation.clone()),
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Finish { reason, .. } => self.end(*reason, out),
+        }
+    }
+
+    /// The one chunk with usage, last (rule S1).
+    fn finish(&mut self, out: &mut BytesMut) {
+        if let Some(usage) = self.usage.filter(|_| self.asked.include_usage) {
+            out.extend_from_slice(&self.head);
+            out.extend_from_slice(br#""choices":[],"usage":"#);
+            line::write(&response::Counts::of(&usage), out.writer());
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(DONE);
+    }
+}
+
+// === impl Encoder ===
+
+impl Encoder {
+    pub(super) fn new(asked: Asked) -> Self {
+        let mut encoder = Self {
+            asked,
+            head: Vec::new(),
+            role_sent: false,
+            blocks: Vec::new(),
+            calls: 0,
+            thoughts: 0,
+            annotations: Vec::new(),
+            usage: None,
+        };
+        encoder.start("", 0);
+        encoder
+    }
+
+    /// Fixes what is the same on every chunk.
+    fn start(&mut self, id: &str, created: u64) {
+        let id = if id.is_empty() { &self.asked.id } else { id };
+        let created = if created == 0 { self.asked.created } else { created };
+        let head = &mut self.head;
+        head.clear();
+        head.extend_from_slice(br#"data: {"id":"#);
+        line::write(&id, &mut *head);
+        head.extend_from_slice(br#","object":"chat.completion.chunk","created":"#);
+        line::write(&created, &mut *head);
+        head.extend_from_slice(br#","model":"#);
+        line::write(&self.asked.model, &mut *head);
+        head.extend_from_slice(br#","system_fingerprint":null,"#);
+    }
+
+    fn open(&mut self, index: u32, block: &Opening, out: &mut BytesMut) {
+        let state = match block {
+            Opening::ToolCall { id, name } => {
+                let number = self.calls;
+                self.calls += 1;
+                self.call_header(number, id, name, out);
+                State::Call { number, has_arguments: false }
+            }
+            Opening::Text | Opening::Refusal => State::Prose,
+            Opening::Reasoning => State::Reasoning { text: String::new(), signature: None },
+            Opening::RedactedReasoning { data } => {
+                self.thinking(|index| response::ThinkingBlock::redacted(data, index), out);
+                State::Prose
+            }
+        };
+        self.role(out);
+        self.blocks.push(OpenBlock { index, state });
+    }
+
+    fn delta(&mut self, index: u32, delta: &Delta, out: &mut BytesMut) {
+        let state = self.blocks.iter_mut().find(|block| block.index == index).map(|block| &mut block.state);
+        match (delta, state) {
+            (Delta::Text(text), _) if !text.is_empty() => {
+                self.chunk(&Chunk { content: Some(Some(text)), ..Chunk::default() }, out);
+            }
+            (Delta::Refusal(text), _) if !text.is_empty() => {
+                self.chunk(&Chunk { refusal: Some(Some(text)), ..Chunk::default() }, out);
+            }
+            (Delta::Reasoning(piece), Some(State::Reasoning { text, .. })) if !piece.is_empty() => {
+                text.push_str(piece);
+                self.chunk(&Chunk { reasoning_content: Some(piece), ..Chunk::default() }, out);
+            }
+            (Delta::Signature(whole), Some(State::Reasoning { signature, .. })) => *signature = Some(whole.clone()),
+            (Delta::Arguments(piece), Some(State::Call { number, has_arguments })) if !piece.is_empty() => {
+                *has_arguments = true;
+                let number = *number;
+                self.arguments(number, piece, out);
+            }
+            (
+                Delta::Text(_) | Delta::Refusal(_) | Delta::Reasoning(_) | Delta::Signature(_) | Delta::Arguments(_),
+                _,
+            ) => {}
+        }
+    }
+
+    fn close(&mut self, index: u32, out: &mut BytesMut) {
+        let Some(at) = self.blocks.iter().position(|block| block.index == index) else { return };
+        match self.blocks.swap_remove(at).state {
+            State::Reasoning { text, signature: Some(signature) } => {
+                self.thinking(|index| response::ThinkingBlock::signed(&text, &signature, index), out);
+            }
+            // T1: a call without arguments is a call with no arguments.
+            State::Call { number, has_arguments: false } => self.arguments(number, "{}", out),
+            State::Prose | State::Reasoning { signature: None, .. } | State::Call { .. } => {}
+        }
+    }
+
+    fn end(&mut self, reason: Finish, out: &mut BytesMut) {
+        self.role(out);
+        let annotations = std::mem::take(&mut self.annotations);
+        if !annotations.is_empty() {
+            let annotations: Vec<_> = annotations.iter().map(response::Citation::of).collect();
+            self.chunk(&Chunk { annotations: &annotations, ..Chunk::default() }, out);
+        }
+        self.write(&Chunk::default(), Some(finish::encode(reason, self.calls > 0)), out);
+    }
+
+    /// The role, once, in the first chunk.
+    fn role(&mut self, out: &mut BytesMut) {
+        if let Some(role) = self.take_role() {
+            let first = Chunk { role: Some(role), content: Some(Some("")), refusal: Some(None), ..Chunk::default() };
+            self.chunk(&first, out);
+        }
+    }
+
+    /// The call's own running number, not the block's index; id and name once (rule T2).
+    fn call_header(&mut self, number: u32, id: &str, name: &str, out: &mut BytesMut) {
+        let function = FunctionDelta { name: Some(name), arguments: "" };
+        let call = CallDelta { index: number, id: Some(id), r#type: Some("function"), function };
+        // An answer that begins with a call has null for its text.
+        let role = self.take_role();
+        let null = role.map(|_| None);
+        let chunk = Chunk { role, content: null, tool_calls: Some([call]), refusal: null, ..Chunk::default() };
+        self.chunk(&chunk, out);
+    }
+
+    fn take_role(&mut self) -> Option<&'static str> {
+        (!std::mem::replace(&mut self.role_sent, true)).then_some("assistant")
+    }
+
+    fn arguments(&self, number: u32, piece: &str, out: &mut BytesMut) {
+        let function = FunctionDelta { name: None, arguments: piece };
+        let call = CallDelta { index: number, id: None, r#type: None, function };
+        self.chunk(&Chunk { tool_calls: Some([call]), ..Chunk::default() }, out);
+    }
+
+    fn thinking<'a>(&mut self, block: impl FnOnce(u32) -> response::ThinkingBlock<'a>, out: &mut BytesMut) {
+        self.role(out);
+        let block = block(self.thoughts);
+        self.thoughts += 1;
+        self.chunk(&Chunk { thinking_blocks: Some([block]), ..Chunk::default() }, out);
+    }
+
+    fn chunk(&self, chunk: &Chunk<'_>, out: &mut BytesMut) {
+        self.write(chunk, None, out);
+    }
+
+    fn write(&self, delta: &Chunk<'_>, finish_reason: Option<&str>, out: &mut BytesMut) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(br#""choices":[{"index":0,"delta":"#);
+        line::write(delta, out.writer());
+        out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
+        line::write(&finish_reason, out.writer());
+        out.extend_from_slice(b"}]");
+        if self.asked.include_usage {
+            out.extend_from_slice(br#","usage":null"#);
+        }
+        out.extend_from_slice(b"}\n\n");
+    }
+}

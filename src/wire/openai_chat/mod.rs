@@ -1,0 +1,99 @@
+//! OpenAI chat completions, as clients speak it and as OpenAI and every compatible vendor do.
+//!
+//! To a client the reference is kept to the letter (openai-openapi spec 2.3.0 of August 2026, SDK
+//! sources of November 2026); from an upstream nearly everything is taken, because compatible
+//! servers leave out, rename and misplace nearly everything.
+
+mod answer;
+mod chunk;
+mod decoder;
+mod encoder;
+mod error;
+mod finish;
+mod in_band;
+mod lenient;
+mod line;
+mod messages;
+mod names;
+mod parts;
+mod passthrough;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod upstream_error;
+mod upstream_messages;
+mod upstream_request;
+mod usage;
+mod usage_counts;
+
+pub use self::passthrough::{Passthrough, unary};
+pub use in_band::in_band_error;
+pub use usage::usage;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{Asked, ClientDialect, Encoded, Facts, Memo, StreamDecoder, StreamEncoder, UpstreamDialect};
+use crate::{
+    error::{Error, Result, UpstreamError},
+    framing::Frame,
+    ir,
+};
+
+/// The frame that ends every stream of this dialect.
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+#[derive(Debug, Clone, Copy)]
+pub struct OpenAiChat;
+
+impl ClientDialect for OpenAiChat {
+    fn decode(&self, body: &[u8]) -> Result<ir::Request> {
+        request::decode(body)
+    }
+
+    fn encode(&self, response: &ir::Response, asked: &Asked) -> Bytes {
+        response::encode(response, asked)
+    }
+
+    fn encoder(&self, asked: Asked) -> Box<dyn StreamEncoder> {
+        Box::new(encoder::Encoder::new(asked))
+    }
+
+    fn error(&self, error: &Error) -> Bytes {
+        error::body(error)
+    }
+
+    fn error_frame(&self, error: &Error) -> Bytes {
+        error::frame(error)
+    }
+
+    /// A comment line, without the blank line that would make an event of it: some SDKs would then
+    /// parse empty data (rule S7).
+    fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(b": keepalive\n")
+    }
+}
+
+impl UpstreamDialect for OpenAiChat {
+    fn encode(&self, request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
+        upstream_request::encode(request, facts)
+    }
+
+    fn decode(&self, body: &[u8], memo: &Memo) -> Result<ir::Response> {
+        answer::decode(body, memo)
+    }
+
+    fn decoder(&self, memo: Memo) -> Box<dyn StreamDecoder> {
+        Box::new(decoder::Decoder::new(memo))
+    }
+
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        upstream_error::read(status, headers, body)
+    }
+
+    fn accepts(&self, frame: &Frame) -> Result<bool> {
+        decoder::accepts(frame)
+    }
+}

@@ -1,0 +1,279 @@
+//! Writes a client's whole answer, with every member the reference shows (openai-openapi spec 2.3.0
+//! and recorded answers, November 2026), since SDKs do not validate and fail later where one is
+//! missing.
+//!
+//! Two extensions: `reasoning_content`, as DeepSeek named it, and `thinking_blocks`, as LiteLLM
+//! named them, present when a block is signed or redacted and therefore must come back (rule R1).
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::finish;
+use crate::{
+    ir::{Annotation, Block, Response, ToolKind, Usage},
+    wire::Asked,
+};
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    system_fingerprint: (),
+    choices: [Choice<'a>; 1],
+    usage: Option<Counts>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u32,
+    message: Message<'a>,
+    logprobs: (),
+    finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Option<String>,
+    refusal: Option<String>,
+    annotations: Vec<Citation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    thinking_blocks: Vec<ThinkingBlock<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+}
+
+/// A tool call by its type.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum Call<'a> {
+    Function { id: &'a str, function: Function<'a> },
+    Custom { id: &'a str, custom: Custom<'a> },
+}
+
+#[derive(Serialize)]
+pub(super) struct Function<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Custom<'a> {
+    name: &'a str,
+    input: &'a str,
+}
+
+/// A block of reasoning that must come back as it is.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ThinkingBlock<'a> {
+    Thinking {
+        thinking: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<u32>,
+    },
+    RedactedThinking {
+        data: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<u32>,
+    },
+}
+
+#[derive(Serialize)]
+pub(super) struct Citation<'a> {
+    r#type: &'static str,
+    url_citation: UrlCitation<'a>,
+}
+
+#[derive(Serialize)]
+struct UrlCitation<'a> {
+    start_index: u64,
+    end_index: u64,
+    url: &'a str,
+    title: &'a str,
+}
+
+/// Token counts: the prompt with its cached part, the completion with its reasoning (rule C4).
+#[derive(Serialize)]
+pub(super) struct Counts {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+    audio_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+    audio_tokens: u64,
+    accepted_prediction_tokens: u64,
+    rejected_prediction_tokens: u64,
+}
+
+pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
+    let message = Message::of(response);
+    let finish_reason = finish::encode(response.finish, !message.tool_calls.is_empty());
+    let completion = Completion {
+        id: if response.id.is_empty() { &asked.id } else { &response.id },
+        object: "chat.completion",
+        created: if response.created == 0 { asked.created } else { response.created },
+        model: &asked.model,
+        service_tier: response.service_tier.as_deref(),
+        system_fingerprint: (),
+        choices: [Choice { index: 0, message, logprobs: (), finish_reason }],
+        usage: response.usage.as_ref().map(Counts::of),
+    };
+    // These types always have a JSON form.
+    serde_json::to_vec(&completion).unwrap_or_default().into()
+}
+
+/// Whether a block of reasoning must come back, so that its text alone does not do.
+pub(super) fn must_return(block: &Block) -> bool {
+    matches!(block, Block::RedactedReasoning { .. } | Block::Reasoning { signature: Some(_), .. })
+}
+
+// === impl Message ===
+
+impl<'a> Message<'a> {
+    fn of(response: &'a Response) -> Self {
+        let keeps_blocks = response.blocks.iter().any(must_return);
+        let mut message = Self {
+            role: "assistant",
+            content: None,
+            refusal: None,
+            annotations: response.annotations.iter().map(Citation::of).collect(),
+            reasoning_content: None,
+            thinking_blocks: Vec::new(),
+            tool_calls: Vec::new(),
+        };
+        for block in &response.blocks {
+            message.add(block, keeps_blocks);
+        }
+        // Only an answer of calls, or a refusal, has null for its text.
+        if message.content.is_none() && message.refusal.is_none() && message.tool_calls.is_empty() {
+            message.content = Some(String::new());
+        }
+        message
+    }
+
+    fn add(&mut self, block: &'a Block, keeps_blocks: bool) {
+        match block {
+            Block::Text { text, .. } => append(&mut self.content, text),
+            Block::Refusal { text } => append(&mut self.refusal, text),
+            Block::Reasoning { text, .. } => {
+                if !text.is_empty() {
+                    append(&mut self.reasoning_content, text);
+                }
+                if keeps_blocks {
+                    self.thinking_blocks.extend(ThinkingBlock::of(block));
+                }
+            }
+            Block::RedactedReasoning { .. } => self.thinking_blocks.extend(ThinkingBlock::of(block)),
+            Block::ToolCall { id, name, arguments, kind, .. } => {
+                self.tool_calls.push(Call::of(id, name, arguments, *kind));
+            }
+            // No model answers with these in this dialect.
+            Block::Image { .. } | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {}
+        }
+    }
+}
+
+fn append(to: &mut Option<String>, text: &str) {
+    to.get_or_insert_default().push_str(text);
+}
+
+// === impl Call ===
+
+impl<'a> Call<'a> {
+    /// A function call without arguments has `{}` (rule T1).
+    pub(super) fn of(id: &'a str, name: &'a str, arguments: &'a str, kind: ToolKind) -> Self {
+        match kind {
+            ToolKind::Function => {
+                let arguments = if arguments.is_empty() { "{}" } else { arguments };
+                Self::Function { id, function: Function { name, arguments } }
+            }
+            ToolKind::Custom => Self::Custom { id, custom: Custom { name, input: arguments } },
+        }
+    }
+}
+
+// === impl ThinkingBlock ===
+
+impl<'a> ThinkingBlock<'a> {
+    pub(super) fn of(block: &'a Block) -> Option<Self> {
+        match block {
+            Block::Reasoning { text, signature } => {
+                Some(Self::Thinking { thinking: text, signature: signature.as_deref(), index: None })
+            }
+            Block::RedactedReasoning { data } => Some(Self::RedactedThinking { data, index: None }),
+            Block::Text { .. }
+            | Block::Image { .. }
+            | Block::Document { .. }
+            | Block::Audio { .. }
+            | Block::Refusal { .. }
+            | Block::ToolCall { .. }
+            | Block::ToolResult { .. } => None,
+        }
+    }
+
+    pub(super) fn signed(thinking: &'a str, signature: &'a str, index: u32) -> Self {
+        Self::Thinking { thinking, signature: Some(signature), index: Some(index) }
+    }
+
+    pub(super) fn redacted(data: &'a str, index: u32) -> Self {
+        Self::RedactedThinking { data, index: Some(index) }
+    }
+}
+
+// === impl Citation ===
+
+impl<'a> Citation<'a> {
+    pub(super) fn of(annotation: &'a Annotation) -> Self {
+        let url_citation = UrlCitation {
+            start_index: annotation.start,
+            end_index: annotation.end,
+            url: &annotation.url,
+            title: annotation.title.as_deref().unwrap_or_default(),
+        };
+        Self { r#type: "url_citation", url_citation }
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    pub(super) fn of(usage: &Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt(),
+            completion_tokens: usage.output,
+            total_tokens: usage.total(),
+            prompt_tokens_details: PromptDetails {
+                cached_tokens: usage.cache_read,
+                cache_write_tokens: usage.cache_write + usage.cache_write_1h,
+                audio_tokens: 0,
+            },
+            completion_tokens_details: CompletionDetails {
+                reasoning_tokens: usage.reasoning,
+                audio_tokens: 0,
+                accepted_prediction_tokens: 0,
+                rejected_prediction_tokens: 0,
+            },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Token counts as OpenAI and the vendors compatible with it write them.
+//!
+//! OpenAI's `prompt_tokens` holds the cached ones and its `completion_tokens` the reasoning ones
+//! (API reference, "The chat completion object", read November 2026). Vendors keep the two names
+//! and differ in the rest: where cached tokens stand, whether the sums hold them, and which sum
+//! the total is. What each was seen to send stands beside the lines that read it.
+
+use serde_json::{Map, Value};
+
+use crate::ir;
+
+/// Reads a `usage` object. `None` when it counts neither prompt nor completion.
+pub fn usage(json: &str) -> Option<ir::Usage> {
+    let counts = Counts(serde_json::from_str(json).ok()?);
+    let prompt = counts.at("prompt_tokens").or_else(|| counts.at("input_tokens"));
+    let completion = counts.at("completion_tokens").or_else(|| counts.at("output_tokens"));
+    if prompt.is_none() && completion.is_none() {
+        return None;
+    }
+    let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+    let reasoning = counts.reasoning();
+    let (cache_write, cache_write_1h) = counts.cache_writes();
+    let cache_read = counts.cache_read();
+    let output = counts.output(prompt, completion, reasoning);
+    // A part larger than its whole was not counted in it (rule C4).
+    let outside = |whole: u64, part: u64| if part > whole { whole } else { whole - part };
+    Some(ir::Usage {
+        input: outside(outside(prompt, cache_read), cache_write.saturating_add(cache_write_1h)),
+        cache_read,
+        cache_write,
+        cache_write_1h,
+        output,
+        reasoning: reasoning.min(output),
+    })
+}
+
+struct Counts(Map<String, Value>);
+
+// === impl Counts ===
+
+impl Counts {
+    fn at(&self, key: &str) -> Option<u64> {
+        self.0.get(key).and_then(count)
+    }
+
+    fn within(&self, object: &str, key: &str) -> Option<u64> {
+        self.0.get(object)?.get(key).and_then(count)
+    }
+
+    fn cache_read(&self) -> u64 {
+        self.within("prompt_tokens_details", "cached_tokens")
+            // DeepSeek.
+            .or_else(|| self.at("prompt_cache_hit_tokens"))
+            // Together, Moonshot.
+            .or_else(|| self.at("cached_tokens"))
+            // Mistral, under two names.
+            .or_else(|| self.at("num_cached_tokens"))
+            .or_else(|| self.within("prompt_token_details", "cached_tokens"))
+            // DigitalOcean.
+            .or_else(|| self.at("cache_read_input_tokens"))
+            .or_else(|| self.within("input_tokens_details", "cached_tokens"))
+            .unwrap_or(0)
+    }
+
+    /// Tokens written to a short-lived cache, and to one that lives an hour.
+    fn cache_writes(&self) -> (u64, u64) {
+        let hour = self.within("cache_creation", "ephemeral_1h_input_tokens").unwrap_or(0);
+        let all = self
+            // OpenRouter.
+            .within("prompt_tokens_details", "cache_write_tokens")
+            // DashScope.
+            .or_else(|| self.within("prompt_tokens_details", "cache_creation_input_tokens"))
+            .or_else(|| self.at("cache_creation_input_tokens"))
+            // DigitalOcean.
+            .or_else(|| self.at("cache_created_input_tokens"))
+            .unwrap_or(hour);
+        (all.saturating_sub(hour), hour)
+    }
+
+    fn reasoning(&self) -> u64 {
+        self.within("completion_tokens_details", "reasoning_tokens")
+            // SGLang, Perplexity.
+            .or_else(|| self.at("reasoning_tokens"))
+            .or_else(|| self.within("output_tokens_details", "reasoning_tokens"))
+            .unwrap_or(0)
+    }
+
+    /// xAI and Gemini leave reasoning out of the completion; only the total shows it.
+    fn output(&self, prompt: u64, completion: u64, reasoning: u64) -> u64 {
+        let with_reasoning = completion.saturating_add(reasoning);
+        let total = self.at("total_tokens");
+        if total == Some(prompt.saturating_add(with_reasoning)) { with_reasoning } else { completion }
+    }
+}
+
+/// A count; some vendors write it as a float.
+fn count(value: &Value) -> Option<u64> {
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    value.as_u64().or_else(|| value.as_f64().filter(|count| (0.0..LARGEST).contains(count)).map(|count| count as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(json: &str) -> [u64; 6] {
+        let usage = usage(json).unwrap();
+        [usage.input, usage.cache_read, usage.cache_write, usage.cache_write_1h, usage.output, usage.reasoning]
+    }
+
+    /// C2, C4: OpenAI's own form, subsets taken out of their sums.
+    #[test]
+    fn openai() {
+        let json = r#"{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,
+            "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}"#;
+        assert_eq!(counts(json), [6, 4, 0, 0, 7, 3]);
+    }
+
+    /// C4: the places and sums of the compatible vendors.
+    #[test]
+    fn vendors() {
+        for (vendor, json, expected) in [
+            (
+                "xai",
+                r#"{"prompt_tokens":12,"completion_tokens":1,"total_tokens":303,"completion_tokens_details":{"reasoning_tokens":290}}"#,
+                [12, 0, 0, 0, 291, 290],
+            ),
+            (
+                "deepseek",
+                r#"{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11,"prompt_cache_hit_tokens":5,"prompt_cache_miss_tokens":4}"#,
+                [4, 5, 0, 0, 2, 0],
+            ),
+            ("together", r#"{"prompt_tokens":9,"completion_tokens":2,"cached_tokens":3}"#, [6, 3, 0, 0, 2, 0]),
+            (
+                "mistral",
+                r#"{"prompt_tokens":9,"completion_tokens":2,"num_cached_tokens":3,"prompt_audio_seconds":null}"#,
+                [6, 3, 0, 0, 2, 0],
+            ),
+            (
+                "mistral",
+                r#"{"prompt_tokens":9,"completion_tokens":2,"prompt_token_details":{"cached_tokens":3}}"#,
+                [6, 3, 0, 0, 2, 0],
+            ),
+            (
+                "openrouter",
+                r#"{"prompt_tokens":9,"completion_tokens":2,"cost":0.1,"prompt_tokens_details":{"cached_tokens":1,"cache_write_tokens":5}}"#,
+                [3, 1, 5, 0, 2, 0],
+            ),
+            (
+                "digitalocean",
+                r#"{"prompt_tokens":9,"completion_tokens":2,"cache_read_input_tokens":4,"cache_created_input_tokens":3,"cache_creation":{"ephemeral_1h_input_tokens":1}}"#,
+                [2, 4, 2, 1, 2, 0],
+            ),
+            (
+                "cached outside the prompt",
+                r#"{"prompt_tokens":3,"completion_tokens":2,"cached_tokens":8}"#,
+                [3, 8, 0, 0, 2, 0],
+            ),
+            (
+                "sglang",
+                r#"{"prompt_tokens":3,"completion_tokens":9,"total_tokens":12,"reasoning_tokens":4}"#,
+                [3, 0, 0, 0, 9, 4],
+            ),
+            (
+                "nulls and floats",
+                r#"{"prompt_tokens":3.0,"completion_tokens":2,"prompt_tokens_details":null,"total_tokens":null}"#,
+                [3, 0, 0, 0, 2, 0],
+            ),
+        ] {
+            assert_eq!(counts(json), expected, "{vendor}");
+        }
+    }
+
+    #[test]
+    fn what_counts_nothing_is_no_usage() {
+        for json in ["null", "{}", "[]", "7", "", r#"{"queue_time":0.1}"#, r#"{"prompt_tokens":"x"}"#] {
+            assert_eq!(usage(json), None, "{json}");
+        }
+    }
+}
