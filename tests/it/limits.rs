@@ -24,19 +24,18 @@ async fn tokens_are_reserved_and_settled() {
     let json = answer.to_string();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", json.len());
     let held = |_| Script::default().gate(&gate).raw(format!("{head}{json}"));
-    let upstream = Upstream::scripted((0..3).map(held)).await;
-    let gateway = Gateway::start(&limited(&upstream, "tokens-per-minute = 100")).await;
-    // About 10 tokens of prompt, 35 of answer at most: two reservations fit into 100, three do not.
+    let upstream = Upstream::scripted((0..2).map(held)).await;
+    let gateway = Gateway::start(&limited(&upstream, "tokens-per-minute = 1000")).await;
+    // 400 of answer at most and a short prompt: two reservations fit into 1000, three do not.
     let mut asked = ask("up/m", false);
-    asked["messages"][0]["content"] = "one two three four five six seven".into();
-    asked["max_tokens"] = json!(35);
+    asked["max_tokens"] = json!(400);
     let mut clients = Vec::new();
     for _ in 0..5 {
         let auth = format!("Bearer {KEY}");
         clients.push(gateway.chat_with(&[("authorization", &auth)], &asked).await);
     }
     upstream.asked(1).await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         gate.open();
     }
     let mut statuses = Vec::new();
@@ -51,12 +50,13 @@ async fn tokens_are_reserved_and_settled() {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 429, 429, 429]);
+    upstream.push(Script::json(200, &completion("hi")));
     let next = until("the settlement", async || {
         let reply = gateway.ask_as(KEY, &asked).await;
         (reply.status == 200).then_some(reply)
     })
     .await;
-    assert_eq!(next.header("x-ratelimit-limit-tokens"), Some("100"));
+    assert_eq!(next.header("x-ratelimit-limit-tokens"), Some("1000"));
 }
 
 /// Q2: a slot comes back whatever ends the call, and a refusal takes none.
@@ -64,9 +64,9 @@ async fn tokens_are_reserved_and_settled() {
 async fn slots_come_back_however_a_call_ends() {
     let failing = Script::json(500, &json!({"error": {"message": "x"}}));
     let ok = || Script::json(200, &completion("hi"));
-    let upstream = Upstream::scripted([failing, ok(), Script::dead(), ok()]).await;
+    let upstream = Upstream::scripted([Script::dead(), failing, ok(), ok()]).await;
     let gateway = Gateway::start(&limited(&upstream, "concurrent = 1")).await;
-    for status in [500, 200, 502, 200] {
+    for status in [502, 500, 200, 200] {
         let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;
         assert_eq!(reply.status, status, "{}", reply.text());
     }

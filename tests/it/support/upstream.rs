@@ -2,7 +2,8 @@
 //! what it was asked and when the other side left.
 //!
 //! Scripts are used in the order of the requests, but for the list of models, which the gateway asks
-//! for in the background when it likes: that has an answer of its own and is not recorded. A request beyond the last script, a script nobody
+//! for in the background when it likes: that has an answer of its own on a connection of its own, and
+//! is not recorded. A request beyond the last script, a script nobody
 //! asked for, and an answer that was refused before its end all fail the test when the upstream is
 //! dropped.
 
@@ -89,7 +90,8 @@ pub(crate) struct Exchange {
     pub(crate) closed: Option<Instant>,
 }
 
-const MODELS: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n\
+const MODELS: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\
+                      connection: close\r\n\r\n\
                       {\"object\":\"list\",\"data\":[]}";
 
 /// A scripted server on 127.0.0.1.
@@ -349,10 +351,8 @@ async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>) {
         let (method, path) = (words.next().unwrap_or_default().into(), words.next().unwrap_or_default().into());
         let request = Request { method, path, head, body };
         if request.asks_for_models() {
-            if http::write(&stream, MODELS.as_bytes()).await.is_err() {
-                return;
-            }
-            continue;
+            let _ = http::write(&stream, MODELS.as_bytes()).await;
+            return;
         }
         let Some(script) = shared.next_script() else {
             shared.complain(format!("no script for {} {}", request.method, request.path));
