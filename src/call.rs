@@ -30,6 +30,7 @@ use crate::{
     config::Policy,
     error::{Error, UpstreamError},
     framing::Frame,
+    ir,
 };
 
 /// A wire format. Every dialect is spoken by clients, by upstreams or by both.
@@ -146,8 +147,6 @@ pub struct Notes {
     /// The caller's own limits after admission.
     pub limits: Vec<LimitState>,
     pub upstream_request_id: Option<String>,
-    /// The call's end has been recorded already; whoever sees a failure that is not records it.
-    pub settled: bool,
 }
 
 /// One limit's state, for the `x-ratelimit-*` headers.
@@ -235,6 +234,17 @@ pub enum End {
     Canceled,
 }
 
+/// What a call's end needs to know of its answer.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// The provider's own counts, if they came.
+    pub usage: Option<ir::Usage>,
+    /// Bytes of generated text, reasoning, arguments and refusals, for the estimate when no counts
+    /// came (rule D3). Error text never counts.
+    pub output_bytes: u64,
+    pub finish: Option<ir::Finish>,
+}
+
 // === impl Caller ===
 
 impl Caller {
@@ -273,6 +283,12 @@ impl Reservation {
     /// Has a token limit corrected when the call ends.
     pub fn on_settle(&mut self, settlement: Settlement) {
         self.settlements.push(settlement);
+    }
+
+    /// Takes another one along, to be settled together.
+    pub fn join(&mut self, other: Self) {
+        self.permits.extend(other.permits);
+        self.settlements.extend(other.settlements);
     }
 
     /// Replaces the estimate by the tokens truly used and gives the slots back. Zero for a call

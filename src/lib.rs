@@ -3,6 +3,8 @@
 //! This file is the map: one sentence per room. Arrows point one way: server, routing, layers and
 //! upstream, providers, wire, then framing and ir.
 
+/// The two assemblies, and the process around them.
+pub mod app;
 /// What travels through the layers: calls, answers, targets, ends.
 pub mod call;
 /// The command line, and every command but `serve`.
@@ -19,9 +21,15 @@ pub mod ir;
 pub mod layers;
 /// Vendors: catalogue rows and the few that need behaviour.
 pub mod providers;
+/// From a model's name to an answer.
+pub mod routing;
+/// `sluis serve`: from its arguments to its exit code.
+pub mod run;
 /// HTTP in, HTTP out: connections, keys, bodies, endpoints.
 pub mod server;
 /// Logs and metrics: their names, and where they go.
 pub mod telemetry;
+/// The only room that opens sockets outwards.
+pub mod upstream;
 /// Dialects: wire formats as clients and upstreams speak them.
 pub mod wire;

@@ -7,9 +7,15 @@ use std::{
 
 use clap::Parser;
 use sluis::{
-    cli::{self, Cli, Command, KeyCommand, Outcome, Probed, ServeOptions},
-    config::{Env, Known, ProviderConfig},
+    cli::{self, Cli, Command, KeyCommand, Outcome},
+    config::Env,
+    routing::known::known,
+    run,
 };
+
+/// Fewer pauses and less time per request than the system's (bench/RESULTS.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,26 +35,10 @@ async fn run(cli: &Cli) -> io::Result<Outcome> {
     let env = Env::Process;
     let out = &mut io::stdout();
     match &cli.command {
-        None | Some(Command::Serve(_)) => serve(cli.serve_options(env)).await,
-        Some(Command::Check(args)) => cli::check(&cli.place.resolve(env), args, &known(), probe, out).await,
+        None | Some(Command::Serve(_)) => run::serve(cli.serve_options(env)).await,
+        Some(Command::Check(args)) => cli::check(&cli.place.resolve(env), args, &known(), run::probe, out).await,
         Some(Command::Schema) => cli::schema(out),
         Some(Command::Key { command: KeyCommand::New { name } }) => cli::new_key(name, out),
         Some(Command::Health(args)) => cli::health(&cli.place.resolve(env), args, out).await,
     }
-}
-
-/// Serves until told to stop.
-async fn serve(options: ServeOptions) -> io::Result<Outcome> {
-    let _ = options;
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this build cannot serve yet"))
-}
-
-/// Asks a provider for its list of models.
-async fn probe(provider: &ProviderConfig) -> Result<Probed, String> {
-    Err(format!("this build cannot reach {} yet", provider.name))
-}
-
-/// The kinds of providers there are.
-fn known() -> Known {
-    Known::default()
 }

@@ -30,7 +30,7 @@ pub async fn check<P>(
     out: &mut dyn Write,
 ) -> io::Result<Outcome>
 where
-    P: AsyncFn(&ProviderConfig) -> Result<Probed, String>,
+    P: AsyncFn(&Config, &ProviderConfig) -> Result<Probed, String>,
 {
     let config = match config::load(place.path.as_deref(), &place.env, known, &place.overrides) {
         Ok(config) => config,
@@ -87,10 +87,10 @@ fn summary(place: &Place, config: &Config, out: &mut dyn Write) -> io::Result<()
 
 async fn probe_all<P>(config: &Config, probe: P, out: &mut dyn Write) -> io::Result<Outcome>
 where
-    P: AsyncFn(&ProviderConfig) -> Result<Probed, String>,
+    P: AsyncFn(&Config, &ProviderConfig) -> Result<Probed, String>,
 {
     writeln!(out)?;
-    let asked = config.providers.values().map(async |provider| (provider, probe(provider).await));
+    let asked = config.providers.values().map(async |provider| (provider, probe(config, provider).await));
     let mut outcome = Outcome::Well;
     for (provider, answer) in futures_util::future::join_all(asked).await {
         match answer {
@@ -136,7 +136,7 @@ mod tests {
         };
         let place = Place { path: None, env, overrides: Overrides::default() };
         let mut out = Vec::new();
-        let probe = async |_: &ProviderConfig| answer.clone();
+        let probe = async |_: &Config, _: &ProviderConfig| answer.clone();
         let outcome = check(&place, &args, &Known { kinds: vec![kind] }, probe, &mut out).await.unwrap();
         (outcome, String::from_utf8(out).unwrap())
     }

@@ -199,6 +199,27 @@ impl Config {
     }
 }
 
+// === impl ProviderConfig ===
+
+impl ProviderConfig {
+    /// A provider that nobody configured: all defaults, no key.
+    pub fn implied(kind: &str, base_url: String) -> Self {
+        Self {
+            name: kind.into(),
+            kind: kind.into(),
+            base_url: Some(base_url),
+            api_keys: Vec::new(),
+            headers: Vec::new(),
+            limits: Limits::default(),
+            http2: false,
+            ca_file: None,
+            models: Vec::new(),
+            rules: Rules::default(),
+            discovered: None,
+        }
+    }
+}
+
 // === impl Server ===
 
 impl Default for Server {

@@ -22,8 +22,11 @@ use std::{
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
-use super::limits::{Admission, Limiters, Scope};
-use crate::call::{Answer, Failure, Inbound};
+use super::{
+    limits::{Admission, Limiters, Scope},
+    settlement::Settlement,
+};
+use crate::call::{Answer, End, Failure, Inbound, Tally};
 
 /// Puts [`Admit`] around a service.
 #[derive(Debug, Clone)]
@@ -80,6 +83,7 @@ where
         match verdict {
             Ok(reservation) => inbound.reservation = reservation,
             Err(error) => {
+                Settlement::new(&mut inbound).end(&End::Failed(error.clone()), &Tally::default());
                 let mut failure = Failure::from(error);
                 failure.notes.limits = limits;
                 return Box::pin(async { Err(failure) });

@@ -37,6 +37,8 @@ pub enum Scope {
     Key(Arc<str>),
     /// A model, by its public name.
     Model(Arc<str>),
+    /// A provider, by its configured name.
+    Provider(Arc<str>),
 }
 
 /// All limits in use.
@@ -47,10 +49,10 @@ pub struct Limiters {
 
 /// What admission says of a call.
 #[derive(Debug)]
-pub(super) struct Admission {
-    pub(super) verdict: Result<Reservation>,
+pub struct Admission {
+    pub verdict: Result<Reservation>,
     /// Requests and tokens, where limited; of key and model the one that leaves less.
-    pub(super) limits: Vec<LimitState>,
+    pub limits: Vec<LimitState>,
 }
 
 /// The limits of one scope.
@@ -69,6 +71,7 @@ impl fmt::Display for Scope {
         match self {
             Self::Key(name) => write!(f, "key \"{name}\""),
             Self::Model(name) => write!(f, "model \"{name}\""),
+            Self::Provider(name) => write!(f, "provider \"{name}\""),
         }
     }
 }
@@ -87,7 +90,7 @@ impl Limiters {
     }
 
     /// Takes one request, `tokens` and a slot from each of the scopes, or nothing at all.
-    pub(super) fn admit(&self, scopes: impl IntoIterator<Item = (Scope, Limits)>, tokens: u64) -> Admission {
+    pub fn admit(&self, scopes: impl IntoIterator<Item = (Scope, Limits)>, tokens: u64) -> Admission {
         let mut known = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let meters: Vec<_> = scopes
             .into_iter()

@@ -82,6 +82,7 @@ pub(super) fn inbound(caller: &Arc<Caller>, model: &str, estimate: Estimate) -> 
         estimate,
         model_limits: Limits::default(),
         reservation: Reservation::default(),
+        client_request_id: None,
         started: Instant::now(),
     }
 }

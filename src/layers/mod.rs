@@ -21,10 +21,12 @@ mod limits;
 #[cfg(test)]
 mod mock;
 mod retry;
+mod settlement;
 mod slots;
 
 pub use admit::{Admit, AdmitLayer};
 pub use clocks::{Clocks, ClocksLayer};
-pub use limits::{Limiters, Scope};
+pub use limits::{Admission, Limiters, Scope};
 pub use retry::{Retry, RetryLayer};
+pub use settlement::Settlement;
 pub use slots::{Slots, SlotsLayer};

@@ -16,6 +16,8 @@ pub const FIRST_EVENT: &str = "sluis_first_event_seconds";
 pub const TOKENS_TOTAL: &str = "sluis_tokens_total";
 /// Calls that have begun and not ended, by `endpoint`.
 pub const CALLS_IN_FLIGHT: &str = "sluis_requests_in_flight";
+/// Reloads of the configuration, by `result`: `applied`, or `refused` with the old one still in force.
+pub const RELOADS_TOTAL: &str = "sluis_config_reloads_total";
 pub const LOG_LINES_DROPPED: &str = "sluis_log_lines_dropped_total";
 
 /// In seconds: from a local model's first token to the longest reasoning.
@@ -29,6 +31,11 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub struct Metrics {
     handle: PrometheusHandle,
     log_lines_dropped: Option<ErrorCounter>,
+}
+
+/// Counts a reload of the configuration.
+pub fn reloaded(applied: bool) {
+    counter!(RELOADS_TOTAL, "result" => if applied { "applied" } else { "refused" }).increment(1);
 }
 
 // === impl Metrics ===

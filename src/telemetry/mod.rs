@@ -10,4 +10,10 @@ mod metrics;
 
 pub use calls::{CallMetrics, Ended, InFlight, Outcome, Tokens, record};
 pub use logging::{Format, Logs, log_to_stderr};
-pub use metrics::{CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, FIRST_EVENT, LOG_LINES_DROPPED, Metrics, TOKENS_TOTAL};
+pub use metrics::{
+    CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, FIRST_EVENT, LOG_LINES_DROPPED, Metrics, RELOADS_TOTAL, TOKENS_TOTAL,
+    reloaded,
+};
+
+/// The endpoint's name in logs and metrics.
+pub const CHAT_COMPLETIONS: &str = "chat_completions";

@@ -18,6 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
+pub use crate::call::Tally;
 use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},
@@ -73,6 +74,16 @@ pub trait UpstreamDialect: Send + Sync {
     /// has accepted the request, `Ok(false)` is a ping or the like, and an error event, or an end
     /// without a single event, is an error (rules E1, E2).
     fn accepts(&self, frame: &Frame) -> Result<bool>;
+    /// Judges a whole answer while it can still be tried again: an error object under a success
+    /// status, or a body that is no answer, is an error (rules E2, M2). A body that holds the word
+    /// nowhere has no error object and is left to `decode`.
+    fn accepts_whole(&self, body: &[u8]) -> Result<()> {
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        if is_object && memchr::memmem::find(body, b"\"error\"").is_none() {
+            return Ok(());
+        }
+        self.decode(body, &Memo::default()).map(drop)
+    }
 }
 
 /// Reads a stream, frame by frame.
@@ -104,17 +115,6 @@ pub trait Relay: Send {
     /// Whether the terminal event has passed, so that nothing more needs to be read.
     fn is_done(&self) -> bool;
     fn tally(&self) -> &Tally;
-}
-
-/// What a call's end needs to know of its answer.
-#[derive(Debug, Clone, Default)]
-pub struct Tally {
-    /// The provider's own counts, if they came.
-    pub usage: Option<ir::Usage>,
-    /// Bytes of generated text, reasoning, arguments and refusals, for the estimate when no counts
-    /// came (rule D3). Error text never counts.
-    pub output_bytes: u64,
-    pub finish: Option<ir::Finish>,
 }
 
 /// What the answer's encoder must know of the question.

@@ -31,8 +31,7 @@ use crate::{
     wire::ClientDialect,
 };
 
-/// The endpoint's name in logs and metrics.
-const ENDPOINT: &str = "chat_completions";
+use crate::telemetry::CHAT_COMPLETIONS as ENDPOINT;
 /// A shorter interval would be a busy loop.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -95,6 +94,7 @@ impl Exchange {
             estimate: probe.estimate,
             model_limits,
             reservation: Reservation::default(),
+            client_request_id: self.arrival.client_id_text(),
             started: self.arrival.at,
         })
     }

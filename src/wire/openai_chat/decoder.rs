@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::{
     chunk::{Choice, Chunk, Part, Said},
-    finish, upstream_error, usage_counts,
+    finish, upstream_error, usage,
 };
 use crate::{
     error::{Error, Result},
@@ -50,16 +50,6 @@ struct OpenCall {
     block: Option<u32>,
     /// Arguments that came before the name.
     held: String,
-}
-
-/// Judges a frame before anything was sent to the client (rules E1, E2).
-pub(super) fn accepts(frame: &Frame) -> Result<bool> {
-    let data = frame.data.trim_ascii();
-    if data == b"[DONE]" {
-        return Err(empty());
-    }
-    let Some(data) = payload(frame)? else { return Ok(false) };
-    Chunk::parse(data).map(|_| true)
 }
 
 fn empty() -> Error {
@@ -125,7 +115,7 @@ impl Decoder {
 
     /// Takes everything of a chunk or an answer but its end.
     pub(super) fn chunk(&mut self, chunk: &Chunk<'_>, said: Option<(&Choice<'_>, &Said<'_>)>, out: &mut Vec<Event>) {
-        let usage = chunk.usage().and_then(|raw| usage_counts::read(raw.get()));
+        let usage = chunk.usage().and_then(|raw| usage::usage(raw.get()));
         // A prelude without choices (Azure) knows neither id nor model (rule S3).
         if !self.started && (chunk.choices.iter().flatten().next().is_some() || usage.is_some()) {
             self.started = true;

@@ -26,7 +26,7 @@ pub fn in_band_error(data: &[u8]) -> Option<UpstreamError> {
 }
 
 /// The error of an event named `error`, whatever its data is.
-pub fn error_event(data: &[u8]) -> UpstreamError {
+pub(super) fn error_event(data: &[u8]) -> UpstreamError {
     in_band_error(data).unwrap_or_else(|| match serde_json::from_slice(data) {
         Ok(Value::Object(object)) => Words::flat(&object).into_error(),
         Ok(Value::String(message)) => Words { message: Some(message), ..Words::default() }.into_error(),
@@ -36,7 +36,7 @@ pub fn error_event(data: &[u8]) -> UpstreamError {
 
 /// The error that a finish reason of this kind stands for: `error` (OpenRouter, Mistral,
 /// Fireworks), `abort` (SGLang), `network_error` (Z.ai).
-pub fn failed_finish(reason: &str) -> Option<UpstreamError> {
+pub(super) fn failed_finish(reason: &str) -> Option<UpstreamError> {
     if !matches!(reason, "error" | "abort" | "network_error") {
         return None;
     }

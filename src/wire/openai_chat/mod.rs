@@ -26,7 +26,6 @@ mod upstream_error;
 mod upstream_messages;
 mod upstream_request;
 mod usage;
-mod usage_counts;
 
 pub use self::passthrough::{Passthrough, unary};
 pub use in_band::in_band_error;
@@ -94,6 +93,6 @@ impl UpstreamDialect for OpenAiChat {
     }
 
     fn accepts(&self, frame: &Frame) -> Result<bool> {
-        decoder::accepts(frame)
+        passthrough::accepts(frame)
     }
 }

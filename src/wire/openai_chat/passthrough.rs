@@ -86,7 +86,7 @@ enum Held {
 
 /// Judges a frame while the response head is still held: `Ok(true)` once a choice has come, an
 /// error for an error, and for an end without an answer (rules E1, E2).
-pub fn accepts(frame: &Frame) -> Result<bool> {
+pub(super) fn accepts(frame: &Frame) -> Result<bool> {
     let mut relay = Passthrough::new(true);
     relay.frame(frame.clone(), &mut VecDeque::new())?;
     Ok(!relay.choices.is_empty())

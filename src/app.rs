@@ -1,0 +1,285 @@
+//! The two assemblies, and the process around them: start, reload, stop.
+//!
+//! Everything that lives longer than a configuration is made once (the limiters, the upstream
+//! connections, the stacks); what a configuration says is a table and a snapshot, swapped whole.
+
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+
+use crate::{
+    call::{Call, Caller, Limits, Reply},
+    config::Config,
+    error::{Error, Result},
+    layers::{AdmitLayer, ClocksLayer, Limiters, RetryLayer, Scope, SlotsLayer},
+    routing::{Dispatch, Table, discovery, table::Listed},
+    server::{self, Directory, Front, Lifecycle, ModelEntry, Pricing, Server, Settings, auth::Keys},
+    telemetry::Metrics,
+    upstream::transport::{Bounds, Clients, Transport},
+    wire,
+};
+
+/// How often the providers' model lists are asked for again.
+const LISTS_EVERY: Duration = Duration::from_secs(300);
+
+/// What one exchange with an upstream passes through, from the outside in.
+pub fn upstream_stack(transport: Transport) -> BoxCloneSyncService<Call, Reply, Error> {
+    let stack = ServiceBuilder::new()
+        // The same target again, before its first event.
+        .layer(RetryLayer::new())
+        // A slot is a live exchange, so it stands inside retry: a backoff holds none.
+        .layer(SlotsLayer)
+        // The first event of each try, and idle and total over the body.
+        .layer(ClocksLayer)
+        // The socket.
+        .service(transport);
+    BoxCloneSyncService::new(stack)
+}
+
+/// What a client's call passes through, from the outside in.
+pub fn front_stack(limiters: Arc<Limiters>, dispatch: Dispatch) -> Front {
+    let stack = ServiceBuilder::new()
+        // Once per call, before any work: what the key and the model may use.
+        .layer(AdmitLayer::new(limiters))
+        // The walk over targets and keys, each exchange through the upstream stack.
+        .service(dispatch);
+    BoxCloneSyncService::new(stack)
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    house: Arc<House>,
+    serving: JoinHandle<()>,
+    /// Ends the tasks that only keep things fresh.
+    stop: DropGuard,
+}
+
+/// What every call shares.
+struct House {
+    table: Arc<ArcSwap<Table>>,
+    snapshot: ArcSwap<Snapshot>,
+    limiters: Arc<Limiters>,
+    clients: Arc<Clients>,
+    lifecycle: Lifecycle,
+    /// Asks for the model lists to be fetched now.
+    lists_wanted: Notify,
+    /// Tells that every list has been asked for once.
+    lists_seen: Notify,
+}
+
+/// What the server reads of a configuration.
+struct Snapshot {
+    keys: Keys,
+    settings: Settings,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Opens the listener and serves. Returns when calls are answered; model lists come later.
+    ///
+    /// # Errors
+    /// A sentence for the operator: the address is taken, or the certificate cannot be used.
+    pub fn start(config: Config, metrics: Metrics) -> Result<Self, String> {
+        let tls = match &config.tls {
+            Some(tls) => Some(server::tls::acceptor(&tls.cert, &tls.key).map_err(|error| error.to_string())?),
+            None => None,
+        };
+        let listener = server::serve::bind(config.listen)
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let drain = config.server.drain;
+        let bounds = Bounds {
+            max_frame_bytes: usize::try_from(config.server.max_frame).unwrap_or(usize::MAX),
+            max_reply_bytes: usize::try_from(config.server.max_reply).unwrap_or(usize::MAX),
+        };
+
+        let house = Arc::new(House::new(config));
+        let upstream = upstream_stack(Transport::new(Arc::clone(&house.clients), bounds));
+        let dispatch = Dispatch::new(Arc::clone(&house.table), Arc::clone(&house.limiters), upstream);
+        let server = Arc::new(Server {
+            front: front_stack(Arc::clone(&house.limiters), dispatch),
+            directory: Arc::clone(&house) as Arc<dyn Directory>,
+            lifecycle: house.lifecycle.clone(),
+            metrics,
+            openai: &wire::openai_chat::OpenAiChat,
+        });
+        let router = server::routes::router(server);
+        let lifecycle = house.lifecycle.clone();
+        let serving = start(server::serve::serve(listener, router, tls, lifecycle.clone(), drain));
+        lifecycle.set_ready();
+
+        let stop = CancellationToken::new();
+        start(stop.clone().run_until_cancelled_owned(keep_lists(Arc::clone(&house))));
+        Ok(Self { address, house, serving, stop: stop.drop_guard() })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until every provider has been asked for its models once.
+    pub async fn lists_seen(&self) {
+        self.house.lists_seen.notified().await;
+    }
+
+    /// The names of the models found so far, as a key with all rights sees them.
+    pub fn models(&self) -> Vec<String> {
+        self.house.table.load().listed(&Caller::anonymous()).into_iter().map(|listed| listed.id).collect()
+    }
+
+    /// Puts a new configuration in force. Open streams keep the one they began with (rule K1).
+    pub fn reload(&self, config: Config) {
+        self.house.reload(config);
+    }
+
+    /// Stops: not ready at once, open answers end up to the drain limit, then they are cut
+    /// (rule K5). Waits for the end.
+    pub async fn shutdown(self) {
+        self.house.lifecycle.drain();
+        drop(self.stop);
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the listener ended badly");
+        }
+    }
+}
+
+/// The only tasks outside a connection are started here.
+#[expect(clippy::disallowed_methods, reason = "the process's own tasks, ended by the gateway's end")]
+fn start<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(task)
+}
+
+/// Keeps the providers' model lists fresh, for ever.
+async fn keep_lists(house: Arc<House>) {
+    loop {
+        let table = house.table.load_full();
+        discovery::refresh(&table, &house.clients).await;
+        house.lists_seen.notify_waiters();
+        let _ = tokio::time::timeout(LISTS_EVERY, house.lists_wanted.notified()).await;
+    }
+}
+
+// === impl House ===
+
+impl House {
+    fn new(config: Config) -> Self {
+        let config = Arc::new(config);
+        Self {
+            snapshot: ArcSwap::from_pointee(Snapshot::new(&config)),
+            table: Arc::new(ArcSwap::from_pointee(Table::new(config))),
+            limiters: Arc::new(Limiters::new()),
+            clients: Arc::default(),
+            lifecycle: Lifecycle::default(),
+            lists_wanted: Notify::new(),
+            lists_seen: Notify::new(),
+        }
+    }
+
+    fn reload(&self, config: Config) {
+        let config = Arc::new(config);
+        let table = Table::new(Arc::clone(&config));
+        table.inherit(&self.table.load());
+        self.table.store(Arc::new(table));
+        self.snapshot.store(Arc::new(Snapshot::new(&config)));
+        self.limiters.retain(|scope, limits| is_configured(&config, scope, limits));
+        self.lists_wanted.notify_one();
+    }
+}
+
+/// Whether a limit in use is still what the configuration says.
+fn is_configured(config: &Config, scope: &Scope, limits: &Limits) -> bool {
+    let configured = match scope {
+        Scope::Key(name) => config.keys.iter().find(|key| *key.name == **name).map(|key| key.limits),
+        Scope::Model(name) => config.models.get(&**name).map(|model| model.limits),
+        Scope::Provider(name) => {
+            config.providers.get(&**name).map(|provider| Limits { concurrent: None, ..provider.limits })
+        }
+    };
+    configured == Some(*limits)
+}
+
+impl Directory for House {
+    fn caller(&self, presented: Option<&str>) -> Result<Arc<Caller>> {
+        self.snapshot.load().keys.caller(presented)
+    }
+
+    fn models(&self, caller: &Caller) -> Vec<ModelEntry> {
+        self.table.load().listed(caller).into_iter().map(entry).collect()
+    }
+
+    fn model_limits(&self, model: &str) -> Limits {
+        self.table.load().model_limits(model)
+    }
+
+    fn has_provider(&self, name: &str) -> bool {
+        self.table.load().has_provider(name)
+    }
+
+    fn settings(&self) -> Settings {
+        self.snapshot.load().settings
+    }
+
+    fn is_ready(&self) -> bool {
+        self.lifecycle.is_ready()
+    }
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House").field("lifecycle", &self.lifecycle).finish_non_exhaustive()
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    fn new(config: &Config) -> Self {
+        let caller = |key: &crate::config::KeyConfig| {
+            let caller = Caller { name: key.name.as_str().into(), models: key.models.clone(), limits: key.limits };
+            (key.hash, Arc::new(caller))
+        };
+        Self {
+            keys: Keys::new(config.keys.iter().map(caller)),
+            settings: Settings { body_limit: config.server.body_limit, keep_alive: config.server.keep_alive },
+        }
+    }
+}
+
+/// A model as the list shows it.
+fn entry(listed: Listed) -> ModelEntry {
+    let facts = listed.facts;
+    let has = |name: &'static str, flag: Option<bool>| (flag == Some(true)).then(|| name.to_owned());
+    let capabilities = facts.map_or_else(Vec::new, |facts| {
+        let all = [
+            has("vision", facts.vision),
+            has("tools", facts.tools),
+            has("reasoning", facts.reasoning),
+            has("structured_output", facts.structured),
+        ];
+        all.into_iter().flatten().collect()
+    });
+    let prices = facts.map(|facts| facts.prices);
+    let pricing = prices.and_then(|prices| {
+        Some(Pricing {
+            input: prices.input?,
+            cached_input: prices.cached_input,
+            cache_write: prices.cache_write,
+            output: prices.output?,
+        })
+    });
+    ModelEntry {
+        id: listed.id,
+        created: 0,
+        owned_by: listed.owned_by.to_string(),
+        context_window: facts.and_then(|facts| facts.context_window),
+        max_output_tokens: facts.and_then(|facts| facts.max_output_tokens),
+        capabilities,
+        pricing,
+    }
+}

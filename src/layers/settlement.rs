@@ -1,0 +1,174 @@
+//! The one end of a call (design section 6.8): log line, metrics, settled tokens and freed slots all
+//! hang on it. Whoever holds the [`Settlement`] ends it; dropping it unended means that the client
+//! left.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    call::{Attempts, Dialect, End, Estimate, Inbound, Reservation, Tally},
+    telemetry::{self, CallMetrics, Ended, Outcome, Tokens},
+};
+
+/// The model's label where its name is the client's invention (rule L4).
+const OTHER: &str = "other";
+
+/// Generated text is about four bytes to a token, when nobody counted.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// What is known of a call while it runs.
+#[derive(Debug)]
+pub struct Settlement {
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    id: Uuid,
+    endpoint: &'static str,
+    key: Arc<str>,
+    model: String,
+    label: Arc<str>,
+    target: Option<Arc<str>>,
+    metrics: Option<Arc<CallMetrics>>,
+    stream: bool,
+    attempts: Attempts,
+    estimate: Estimate,
+    reservation: Reservation,
+    started: Instant,
+    first_event: Option<Duration>,
+    client_request_id: Option<String>,
+}
+
+// === impl Settlement ===
+
+impl Settlement {
+    /// Takes the reservation out of the call: from now on its end is this one's.
+    pub fn new(inbound: &mut Inbound) -> Self {
+        Self {
+            open: Some(Open {
+                id: inbound.id,
+                endpoint: endpoint(inbound.dialect),
+                key: Arc::clone(&inbound.caller.name),
+                model: inbound.model.clone(),
+                label: if inbound.model_limits.is_empty() { OTHER.into() } else { inbound.model.as_str().into() },
+                target: None,
+                metrics: None,
+                stream: inbound.stream,
+                attempts: Attempts::default(),
+                estimate: inbound.estimate,
+                reservation: std::mem::take(&mut inbound.reservation),
+                started: inbound.started,
+                first_event: None,
+                client_request_id: inbound.client_request_id.clone(),
+            }),
+        }
+    }
+
+    /// Hands the end over, to whoever carries the answer's body.
+    pub fn take(&mut self) -> Self {
+        Self { open: self.open.take() }
+    }
+
+    /// A provider's share of the reservation, settled with the call.
+    pub fn hold(&mut self, reservation: Reservation) {
+        if let Some(open) = &mut self.open {
+            open.reservation.join(reservation);
+        }
+    }
+
+    /// The target now tried, and where its calls are counted.
+    pub fn target(&mut self, target: &Arc<str>, metrics: &Arc<CallMetrics>) {
+        if let Some(open) = &mut self.open {
+            open.target = Some(Arc::clone(target));
+            open.metrics = Some(Arc::clone(metrics));
+        }
+    }
+
+    pub fn attempts(&self) -> Attempts {
+        self.open.as_ref().map(|open| open.attempts.clone()).unwrap_or_default()
+    }
+
+    /// The answer has begun.
+    pub fn first_event(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.first_event = Some(open.started.elapsed());
+        }
+    }
+
+    /// Ends the call. Further ends change nothing.
+    pub fn end(&mut self, end: &End, tally: &Tally) {
+        let Some(open) = self.open.take() else { return };
+        let (tokens, estimated) = open.tokens(end, tally);
+        open.reservation.settle(tokens.map_or(0, |tokens| tokens.prompt + tokens.output));
+        let (outcome, error, status) = match end {
+            End::Finished => (Outcome::Finished, None, 200),
+            End::Canceled => (Outcome::Canceled, None, 499),
+            End::Failed(error) if open.first_event.is_some() && open.stream => {
+                (Outcome::Failed, Some(error.label()), 200)
+            }
+            End::Failed(error) => (Outcome::Failed, Some(error.label()), error.status().as_u16()),
+        };
+        let ended = Ended {
+            id: open.id,
+            endpoint: open.endpoint,
+            key: open.key,
+            model_label: open.label,
+            model: open.model,
+            target: open.target,
+            stream: open.stream,
+            attempts: open.attempts.count(),
+            status,
+            outcome,
+            error,
+            first_event: open.first_event,
+            duration: open.started.elapsed(),
+            usage: tokens,
+            estimated,
+            client_request_id: open.client_request_id,
+        };
+        match open.metrics {
+            Some(metrics) => metrics.record(&ended),
+            None => telemetry::record(&ended),
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        self.end(&End::Canceled, &Tally::default());
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    /// The provider's counts; else an estimate of what it must have spent, marked as such (D3).
+    /// A call that no upstream took, or that failed before any output, has spent nothing.
+    fn tokens(&self, end: &End, tally: &Tally) -> (Option<Tokens>, bool) {
+        if let Some(usage) = tally.usage {
+            let tokens = Tokens {
+                prompt: usage.prompt(),
+                cached: usage.cache_read,
+                output: usage.output,
+                reasoning: usage.reasoning,
+            };
+            return (Some(tokens), false);
+        }
+        let silent = tally.output_bytes == 0 && !matches!(end, End::Finished);
+        if self.attempts.count() == 0 || (silent && matches!(end, End::Failed(_))) {
+            return (None, false);
+        }
+        let output = tally.output_bytes.div_ceil(BYTES_PER_TOKEN);
+        (Some(Tokens { prompt: self.estimate.prompt, cached: 0, output, reasoning: 0 }), true)
+    }
+}
+
+fn endpoint(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenAiChat => telemetry::CHAT_COMPLETIONS,
+        Dialect::Anthropic => "messages",
+    }
+}

@@ -1,0 +1,92 @@
+//! Which models each provider has: its own list, asked in the background, refreshed, never waited
+//! for. Asking for a list calls no model and costs nothing (rule K6); a server that is not there
+//! is simply not listed.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{Method, Uri};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::table::{Table, Upstream};
+use crate::{
+    error::{Error, Result},
+    upstream::transport::Clients,
+};
+
+/// How long one list may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Providers asked at the same time.
+const AT_ONCE: usize = 8;
+
+/// Asks every provider for its list once. One that does not answer keeps the list it had, unless
+/// it was only looked for, not configured: then it is gone.
+pub async fn refresh(table: &Table, clients: &Clients) {
+    let upstreams: Vec<Arc<Upstream>> = table.upstreams().filter(|upstream| upstream.is_remote()).cloned().collect();
+    stream::iter(upstreams)
+        .for_each_concurrent(AT_ONCE, |upstream| async move {
+            match list(&upstream, clients).await {
+                Ok(models) => upstream.listed.store(Arc::new(models)),
+                Err(_) if upstream.is_implied => upstream.listed.store(Arc::default()),
+                Err(error) => tracing::debug!(provider = %upstream.config.name, %error, "no model list"),
+            }
+        })
+        .await;
+}
+
+/// A provider's own model ids. Waits up to [`PATIENCE`].
+pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>> {
+    let uri = Uri::try_from(format!("{}/models", upstream.base_url))
+        .map_err(|_| Error::Internal { message: "the base URL makes no valid request".into() })?;
+    let mut request = http::Request::new(Bytes::new());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = uri;
+    for (name, value) in &upstream.config.headers {
+        request.headers_mut().insert(name, value.clone());
+    }
+    upstream.provider.sign(upstream.keys.credential(0), &mut request)?;
+    let (status, body) = clients.fetch(&upstream.connection, request, PATIENCE).await?;
+    if !status.is_success() {
+        return Err(Error::BadReply { message: format!("the model list answered {status}") });
+    }
+    ids(&body).ok_or_else(|| Error::BadReply { message: "the model list is not in OpenAI's form".into() })
+}
+
+/// The ids in a list: `{"data":[{"id":..}]}`, or Together's bare array.
+fn ids(body: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        data: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        id: String,
+    }
+    let entries: Vec<&RawValue> = match serde_json::from_slice::<Wrapped<'_>>(body) {
+        Ok(wrapped) => wrapped.data,
+        Err(_) => serde_json::from_slice(body).ok()?,
+    };
+    Some(
+        entries
+            .iter()
+            .filter_map(|entry| serde_json::from_str::<Entry>(entry.get()).ok())
+            .map(|entry| entry.id)
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_in_both_forms() {
+        let wrapped = br#"{"object":"list","data":[{"id":"a","x":1},{"nothing":true},{"id":"b/c:d"}]}"#;
+        assert_eq!(ids(wrapped).unwrap(), ["a", "b/c:d"]);
+        assert_eq!(ids(br#"[{"id":"a"}]"#).unwrap(), ["a"]);
+        assert_eq!(ids(b"<html>"), None);
+    }
+}

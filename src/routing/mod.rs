@@ -1,0 +1,13 @@
+//! From a model's name to an answer: which targets serve it ([`table`]), in what order they are
+//! tried and how bytes reach them ([`dispatch`]), and what each provider has ([`discovery`]).
+
+pub mod discovery;
+pub mod dispatch;
+pub mod known;
+mod order;
+mod prepare;
+mod relay;
+pub mod table;
+
+pub use dispatch::Dispatch;
+pub use table::Table;

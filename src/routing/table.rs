@@ -1,0 +1,352 @@
+//! What the configuration makes reachable: providers, names, and the models each key may call.
+//!
+//! A table is built once per configuration and never changes, except for the live model lists,
+//! which the discovery task swaps in. Resolving a name takes no lock but the read lock of the
+//! cache of ad-hoc targets (`provider/model` names that no one configured).
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, RwLock},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use super::{known::known, order::Load};
+use crate::{
+    call::{Caller, Connection, Limits, Target},
+    config::{BUILTIN, Config, ModelConfig, ProviderConfig, Strategy},
+    error::{Error, Result},
+    providers::{
+        self, Credential, Provider, builtin,
+        models::{ModelFacts, ModelKind},
+    },
+    telemetry::{self, CallMetrics},
+    upstream::KeyRing,
+};
+
+/// Ad-hoc targets kept for the next call; further ones are made anew each time.
+const CACHED_TARGETS: usize = 1024;
+/// Near misses named in a 404.
+const NEAR_MISSES: usize = 3;
+
+/// Everything reachable under one configuration.
+#[derive(Debug)]
+pub struct Table {
+    config: Arc<Config>,
+    upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
+    names: HashMap<Arc<str>, Arc<Name>>,
+    ad_hoc: RwLock<HashMap<String, Arc<Route>>>,
+}
+
+/// A configured provider with its keys and its live model list.
+#[derive(Debug)]
+pub struct Upstream {
+    pub config: Arc<ProviderConfig>,
+    pub provider: &'static dyn Provider,
+    /// Without a slash at its end.
+    pub base_url: String,
+    pub keys: KeyRing,
+    pub connection: Connection,
+    /// Nobody configured it: a server on this machine that is there or not.
+    pub is_implied: bool,
+    /// Model ids the provider itself listed; empty until then.
+    pub listed: ArcSwap<Vec<String>>,
+    slots: Option<Arc<Semaphore>>,
+}
+
+/// A model name of the operator's own.
+#[derive(Debug)]
+pub struct Name {
+    pub name: Arc<str>,
+    pub config: Arc<ModelConfig>,
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// One target and the way to it.
+#[derive(Debug)]
+pub struct Route {
+    pub upstream: Arc<Upstream>,
+    pub target: Arc<Target>,
+    pub weight: u32,
+    /// Configured for requests to it, the model name's own over the provider's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub facts: Option<&'static ModelFacts>,
+    pub load: Load,
+    pub metrics: Arc<CallMetrics>,
+}
+
+/// What a call's model name means.
+#[derive(Debug)]
+pub struct Plan {
+    pub strategy: Strategy,
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// A line of `/v1/models`.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub id: String,
+    pub owned_by: Arc<str>,
+    pub facts: Option<&'static ModelFacts>,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// Builds the table. Providers of a type the catalogue does not know are refused by the
+    /// configuration, so none is missing here.
+    pub fn new(config: Arc<Config>) -> Self {
+        let configured = config.providers.values().map(|provider| (Arc::clone(provider), false));
+        let implied = implied(&config).into_iter().map(|provider| (Arc::new(provider), true));
+        let upstreams = configured
+            .chain(implied)
+            .filter_map(|(provider, is_implied)| Upstream::new(provider, is_implied, &config))
+            .map(|upstream| (upstream.config.name.as_str().into(), Arc::new(upstream)))
+            .collect();
+        let mut table = Self { config, upstreams, names: HashMap::new(), ad_hoc: RwLock::default() };
+        table.names = table.config.models.values().map(|model| table.name(model)).collect();
+        table
+    }
+
+    /// Takes over what the old table has learnt of providers that did not change: resting keys
+    /// start anew, but live model lists need not be fetched again.
+    pub fn inherit(&self, old: &Self) {
+        for (name, upstream) in &self.upstreams {
+            if let Some(before) = old.upstreams.get(name).filter(|before| before.base_url == upstream.base_url) {
+                upstream.listed.store(before.listed.load_full());
+            }
+        }
+    }
+
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.values()
+    }
+
+    pub fn has_provider(&self, name: &str) -> bool {
+        self.upstreams.contains_key(name)
+    }
+
+    /// The targets of a model name, in configured order (design section 3). `pinned` holds the
+    /// call to one provider.
+    pub fn plan(&self, model: &str, pinned: Option<&str>, caller: &Caller) -> Result<Plan> {
+        let plan = match pinned {
+            Some(provider) => self.pinned(provider, model),
+            None => self.named(model).or_else(|| self.prefixed(model)).or_else(|| self.bare(model)),
+        };
+        plan.filter(|plan| Self::allowed(caller, model, plan)).ok_or_else(|| self.not_found(model, pinned, caller))
+    }
+
+    /// Limits that hold for a model name whoever calls it.
+    pub fn model_limits(&self, model: &str) -> Limits {
+        self.names.get(model).map(|name| name.config.limits).unwrap_or_default()
+    }
+
+    /// Exactly what this key may call (rule K7): the operator's names first, then every known
+    /// model of every provider.
+    pub fn listed(&self, caller: &Caller) -> Vec<Listed> {
+        let mut names: Vec<&Arc<Name>> = self.names.values().collect();
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        let own = names.into_iter().map(|name| Listed {
+            id: name.name.to_string(),
+            owned_by: "sluis".into(),
+            facts: name.routes.first().and_then(|route| route.facts),
+        });
+        let known = self.upstreams.iter().flat_map(|(provider, upstream)| {
+            upstream.offered().into_iter().map(move |id| Listed {
+                facts: providers::models::facts(&upstream.config.kind, &id),
+                id: format!("{provider}/{id}"),
+                owned_by: Arc::clone(provider),
+            })
+        });
+        own.chain(known).filter(|listed| caller.may_call(&listed.id)).collect()
+    }
+
+    fn allowed(caller: &Caller, model: &str, plan: &Plan) -> bool {
+        caller.may_call(model)
+            || plan.routes.first().is_some_and(|route| plan.routes.len() == 1 && caller.may_call(&route.target.label))
+    }
+
+    fn named(&self, model: &str) -> Option<Plan> {
+        let name = self.names.get(model)?;
+        Some(Plan { strategy: name.config.strategy, routes: name.routes.clone() })
+    }
+
+    fn prefixed(&self, model: &str) -> Option<Plan> {
+        let (provider, id) = model.split_once('/')?;
+        let upstream = self.upstreams.get(provider)?;
+        (!id.is_empty()).then(|| self.single(upstream, id))
+    }
+
+    /// A bare id works when exactly one provider offers it.
+    fn bare(&self, model: &str) -> Option<Plan> {
+        let mut offering = self.upstreams.values().filter(|upstream| upstream.offers(model));
+        let upstream = offering.next()?;
+        offering.next().is_none().then(|| self.single(upstream, model))
+    }
+
+    fn pinned(&self, provider: &str, model: &str) -> Option<Plan> {
+        let upstream = self.upstreams.get(provider)?;
+        let own = model.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).unwrap_or(model);
+        (!own.is_empty()).then(|| self.single(upstream, own))
+    }
+
+    fn single(&self, upstream: &Arc<Upstream>, id: &str) -> Plan {
+        Plan { strategy: Strategy::Ordered, routes: vec![self.ad_hoc(upstream, id)] }
+    }
+
+    fn ad_hoc(&self, upstream: &Arc<Upstream>, id: &str) -> Arc<Route> {
+        let label = format!("{}/{id}", upstream.config.name);
+        if let Some(route) = self.ad_hoc.read().ok().and_then(|routes| routes.get(&label).cloned()) {
+            return route;
+        }
+        let route = Arc::new(self.route(upstream, id, None, 1));
+        if let Ok(mut routes) = self.ad_hoc.write()
+            && routes.len() < CACHED_TARGETS
+        {
+            routes.insert(label, Arc::clone(&route));
+        }
+        route
+    }
+
+    fn name(&self, model: &Arc<ModelConfig>) -> (Arc<str>, Arc<Name>) {
+        let routes = model
+            .targets
+            .iter()
+            .filter_map(|target| {
+                let (provider, id) = target.to.split_once('/')?;
+                let upstream = self.upstreams.get(provider)?;
+                Some(Arc::new(self.route(upstream, id, Some(&model.name), target.weight)))
+            })
+            .collect();
+        let name: Arc<str> = model.name.as_str().into();
+        (Arc::clone(&name), Arc::new(Name { name, config: Arc::clone(model), routes }))
+    }
+
+    fn route(&self, upstream: &Arc<Upstream>, id: &str, name: Option<&str>, weight: u32) -> Route {
+        let policy = self.config.policy(&upstream.config.name, name);
+        let connection = Connection { connect_timeout: policy.deadlines.connect, ..upstream.connection.clone() };
+        let label: Arc<str> = format!("{}/{id}", upstream.config.name).into();
+        // Only names from the configuration or the provider's own list become labels (rule L4).
+        let counted_as = match name {
+            None if !upstream.offers(id) => format!("{}/other", upstream.config.name).into(),
+            _ => Arc::clone(&label),
+        };
+        let model = name.map_or_else(|| Arc::clone(&counted_as), Into::into);
+        let metrics = CallMetrics::new(telemetry::CHAT_COMPLETIONS, &model, Some(&counted_as));
+        let target = Target {
+            label,
+            provider: upstream.config.name.as_str().into(),
+            kind: upstream.config.kind.as_str().into(),
+            model: id.into(),
+            policy,
+            connection,
+            slots: upstream.slots.clone(),
+        };
+        let facts = providers::models::facts(&upstream.config.kind, id);
+        let headers = self.config.headers(&upstream.config.name, name);
+        Route {
+            upstream: Arc::clone(upstream),
+            target: Arc::new(target),
+            weight,
+            headers,
+            facts,
+            load: Load::default(),
+            metrics: Arc::new(metrics),
+        }
+    }
+
+    fn not_found(&self, model: &str, pinned: Option<&str>, caller: &Caller) -> Error {
+        let wanted = model.rsplit('/').next().unwrap_or(model);
+        let prefix = pinned.map(|provider| format!("{provider}/"));
+        let mut near: Vec<(f64, String)> = self
+            .listed(caller)
+            .into_iter()
+            .filter(|listed| prefix.as_ref().is_none_or(|prefix| listed.id.starts_with(prefix)))
+            .filter_map(|listed| {
+                let own = listed.id.split_once('/').map_or(listed.id.as_str(), |(_, id)| id);
+                let score = strsim::jaro_winkler(wanted, own).max(strsim::jaro_winkler(model, &listed.id));
+                (score > 0.8).then_some((score, listed.id))
+            })
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        near.truncate(NEAR_MISSES);
+        Error::ModelNotFound { model: model.into(), near: near.into_iter().map(|(_, id)| id).collect() }
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    pub fn new(config: Arc<ProviderConfig>, is_implied: bool, whole: &Config) -> Option<Self> {
+        let provider = providers::provider(&config.kind)?;
+        let base_url = config.base_url.as_deref()?.trim_end_matches('/').to_owned();
+        let credential = |(place, secret): (usize, &SecretString)| Credential::new(place + 1, secret.clone());
+        Some(Self {
+            provider,
+            base_url,
+            keys: KeyRing::new(config.api_keys.iter().enumerate().map(credential).collect()),
+            connection: Connection {
+                connect_timeout: whole.policy(&config.name, None).deadlines.connect,
+                http2_prior_knowledge: config.http2,
+                ca_file: config.ca_file.clone(),
+            },
+            is_implied,
+            listed: ArcSwap::default(),
+            slots: config.limits.concurrent.map(|slots| Arc::new(Semaphore::new(slots as usize))),
+            config,
+        })
+    }
+
+    /// Whether it is reached over a socket.
+    pub fn is_remote(&self) -> bool {
+        self.base_url.starts_with("http")
+    }
+
+    /// Whether the provider is known to have this model.
+    pub fn offers(&self, model: &str) -> bool {
+        self.listed.load().iter().any(|id| id == model)
+            || self.config.models.iter().any(|id| id == model)
+            || providers::models::facts(&self.config.kind, model).is_some_and(is_chat)
+    }
+
+    /// Every model id the provider is known to have: its own list where there is one, else the
+    /// catalogue's.
+    fn offered(&self) -> BTreeSet<String> {
+        let listed = self.listed.load();
+        let mut ids: BTreeSet<String> = self.config.models.iter().chain(listed.iter()).cloned().collect();
+        if ids.is_empty() {
+            let catalogue = providers::models::of_provider(&self.config.kind);
+            ids.extend(catalogue.filter(|facts| is_chat(facts)).map(|facts| facts.model.to_owned()));
+        }
+        ids
+    }
+}
+
+fn is_chat(facts: &ModelFacts) -> bool {
+    facts.kind == ModelKind::Chat
+}
+
+/// The providers that need no configuration: the one in this process, and the servers that may run
+/// on this machine. A name the operator gave to something else is the operator's.
+fn implied(config: &Config) -> Vec<ProviderConfig> {
+    let known = known();
+    let local = known.kinds.iter().filter(|kind| config.probe_local && kind.local);
+    let local = local.filter_map(|kind| Some((kind.name.as_str(), kind.default_base_url.clone()?)));
+    let addresses: BTreeSet<&str> = config.providers.values().filter_map(|own| own.base_url.as_deref()).collect();
+    let embedded = ProviderConfig {
+        models: vec![builtin::MODEL.to_owned()],
+        ..ProviderConfig::implied(BUILTIN, builtin::BASE_URL.to_owned())
+    };
+    local
+        .filter(|(name, base_url)| !config.providers.contains_key(*name) && !addresses.contains(base_url.as_str()))
+        .map(|(name, base_url)| ProviderConfig::implied(name, base_url))
+        .chain([embedded])
+        .collect()
+}

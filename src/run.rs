@@ -1,0 +1,150 @@
+//! `sluis serve`: the process's life from its arguments to its exit code.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+
+use crate::{
+    app::Gateway,
+    cli::{LogFormat, Outcome, Place, Probed, ServeOptions},
+    config::{self, Config, ProviderConfig},
+    routing::{discovery, known::known, table::Upstream},
+    telemetry::{self, Format, Metrics},
+    upstream::transport::Clients,
+};
+
+/// How long the banner waits for the servers on this machine to say what they have; calls are
+/// answered meanwhile.
+const BANNER_PATIENCE: Duration = Duration::from_millis(150);
+/// Models named in the banner.
+const BANNER_MODELS: usize = 8;
+
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
+pub async fn serve(options: ServeOptions) -> io::Result<Outcome> {
+    let format = match options.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    let logs = telemetry::log_to_stderr(Some(&options.log), format).map_err(io::Error::other)?;
+    let metrics = Metrics::install(Some(logs.dropped())).map_err(io::Error::other)?;
+    let config = match load(&options.place) {
+        Ok(config) => config,
+        Err(report) => {
+            write!(io::stderr(), "{report}")?;
+            return Ok(Outcome::Ill);
+        }
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let (needs_key, is_tls) = (!config.keys.is_empty(), config.tls.is_some());
+    let gateway = match Gateway::start(config, metrics) {
+        Ok(gateway) => gateway,
+        Err(message) => {
+            writeln!(io::stderr(), "sluis: {message}")?;
+            return Ok(Outcome::Ill);
+        }
+    };
+    let _ = tokio::time::timeout(BANNER_PATIENCE, gateway.lists_seen()).await;
+    banner(&gateway, needs_key, is_tls, &mut io::stdout())?;
+    tend(&gateway, &options.place).await?;
+    let outcome = tokio::select! {
+        () = gateway.shutdown() => Outcome::Well,
+        _ = signalled() => Outcome::Ill,
+    };
+    tracing::info!("stopped");
+    drop(logs);
+    Ok(outcome)
+}
+
+/// Reloads on change until a signal to stop comes.
+async fn tend(gateway: &Gateway, place: &Place) -> io::Result<()> {
+    let mut stop = std::pin::pin!(signalled());
+    let (changed, mut changes) = mpsc::channel(1);
+    // Without a file there is nothing to watch; the pending future keeps the loop the same.
+    let watching = async {
+        match &place.path {
+            Some(path) => config::watch(PathBuf::from(path), changed).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut watching = std::pin::pin!(watching);
+    loop {
+        tokio::select! {
+            stopped = &mut stop => return stopped,
+            () = &mut watching => return Ok(()),
+            Some(()) = changes.recv() => reload(gateway, place),
+        }
+    }
+}
+
+/// A valid file is live at once; a broken one changes nothing and says so (rule K1).
+fn reload(gateway: &Gateway, place: &Place) {
+    match load(place) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            gateway.reload(config);
+            telemetry::reloaded(true);
+            tracing::info!("configuration reloaded");
+        }
+        Err(report) => {
+            telemetry::reloaded(false);
+            tracing::error!("the configuration has not been reloaded; the old one stays in force\n{report}");
+        }
+    }
+}
+
+fn load(place: &Place) -> Result<Config, config::Report> {
+    config::load(place.path.as_deref(), &place.env, &known(), &place.overrides)
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signalled() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// What a newcomer needs: where it is, whether a key is needed, what is there, and a line to paste.
+fn banner(gateway: &Gateway, needs_key: bool, is_tls: bool, out: &mut dyn Write) -> io::Result<()> {
+    let scheme = if is_tls { "https" } else { "http" };
+    let base = format!("{scheme}://{}/v1", gateway.address());
+    let models = gateway.models();
+    let shown = models.iter().take(BANNER_MODELS).cloned().collect::<Vec<_>>().join(", ");
+    let more = models.len().saturating_sub(BANNER_MODELS);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more (GET {base}/models)") };
+    let key = if needs_key { " -H \"authorization: Bearer $SLUIS_KEY\"" } else { "" };
+    writeln!(out, "sluis {} is listening.", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  base URL  {base}")?;
+    writeln!(out, "  key       {}", if needs_key { "one of [keys] is needed" } else { "none needed (loopback only)" })?;
+    writeln!(out, "  models    {shown}{more}")?;
+    writeln!(out, "  try it:")?;
+    writeln!(
+        out,
+        "curl -s {base}/chat/completions{key} -H 'content-type: application/json' \
+         -d '{{\"model\":\"builtin/echo\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
+    )?;
+    out.flush()
+}
+
+/// Asks a provider for its list of models, for `sluis check --probe`.
+pub async fn probe(config: &Config, provider: &ProviderConfig) -> Result<Probed, String> {
+    let upstream = Upstream::new(provider.clone().into(), false, config).ok_or("its type is not known")?;
+    let began = std::time::Instant::now();
+    match discovery::list(&upstream, &Clients::default()).await {
+        Ok(models) => Ok(Probed { models: Some(models.len()), took: began.elapsed() }),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,158 @@
+//! The keys of one provider: they take turns, and one that was refused is set aside for a while.
+//!
+//! Cost: one atomic add and one atomic load per key for a call; no lock.
+
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    error::{Class, Error},
+    providers::Credential,
+};
+
+/// How long a key rests that the vendor does not know, or that has no money: long enough not to
+/// be asked on every call, short enough to come back by itself after the operator has paid.
+const DEAD_KEY_REST: Duration = Duration::from_secs(300);
+/// How long a rate-limited key rests when the vendor does not say.
+const LIMITED_KEY_REST: Duration = Duration::from_secs(5);
+
+/// The keys of one provider.
+#[derive(Debug)]
+pub struct KeyRing {
+    keys: Vec<Key>,
+    next: AtomicUsize,
+    epoch: Instant,
+}
+
+#[derive(Debug)]
+struct Key {
+    credential: Credential,
+    /// Milliseconds after the ring's epoch until which this key is left alone.
+    rests_until: AtomicU64,
+}
+
+// === impl KeyRing ===
+
+impl KeyRing {
+    pub fn new(credentials: Vec<Credential>) -> Self {
+        let keys =
+            credentials.into_iter().map(|credential| Key { credential, rests_until: AtomicU64::new(0) }).collect();
+        Self { keys, next: AtomicUsize::new(0), epoch: Instant::now() }
+    }
+
+    /// The keys to try for one call, the first first: those not resting, beginning with the one
+    /// whose turn it is. When all rest, only the one that wakes first: the vendor may have changed
+    /// its mind, and its own answer is the truest error. Empty when the provider has no key.
+    pub fn turns(&self, now: Instant) -> Vec<usize> {
+        let count = self.keys.len();
+        if count <= 1 {
+            return (0..count).collect();
+        }
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let now = self.since_epoch(now);
+        let order = || (0..count).map(|turn| first.wrapping_add(turn) % count);
+        let awake: Vec<usize> = order().filter(|index| self.rests_until(*index) <= now).collect();
+        if awake.is_empty() {
+            return order().min_by_key(|index| self.rests_until(*index)).into_iter().collect();
+        }
+        awake
+    }
+
+    pub fn credential(&self, index: usize) -> Option<&Credential> {
+        self.keys.get(index).map(|key| &key.credential)
+    }
+
+    /// Sets a key aside after an error that hangs on it (rule F3). Other errors change nothing.
+    pub fn rest(&self, index: usize, error: &Error, now: Instant) {
+        let Error::Upstream(error) = error else { return };
+        let rest = match error.class {
+            Class::Credentials | Class::Quota => error.retry_after.unwrap_or(DEAD_KEY_REST),
+            Class::RateLimit => error.retry_after.unwrap_or(LIMITED_KEY_REST),
+            Class::Invalid
+            | Class::ContextLength
+            | Class::ContentPolicy
+            | Class::NotFound
+            | Class::TooLarge
+            | Class::Transient
+            | Class::Conflict
+            | Class::Overloaded
+            | Class::Server => return,
+        };
+        if let Some(key) = self.keys.get(index) {
+            key.rests_until.fetch_max(self.since_epoch(now + rest), Ordering::Relaxed);
+        }
+    }
+
+    fn rests_until(&self, index: usize) -> u64 {
+        self.keys.get(index).map_or(u64::MAX, |key| key.rests_until.load(Ordering::Relaxed))
+    }
+
+    fn since_epoch(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::error::UpstreamError;
+
+    fn ring(count: usize) -> KeyRing {
+        KeyRing::new((1..=count).map(|n| Credential::new(n, format!("secret-{n}").into())).collect())
+    }
+
+    fn refused(status: u16, retry_after: Option<u64>) -> Error {
+        let mut error = UpstreamError::new(StatusCode::from_u16(status).unwrap(), "no");
+        error.retry_after = retry_after.map(Duration::from_secs);
+        error.into()
+    }
+
+    #[test]
+    fn keys_take_turns() {
+        let ring = ring(3);
+        let now = Instant::now();
+        assert_eq!(ring.turns(now), [0, 1, 2]);
+        assert_eq!(ring.turns(now), [1, 2, 0]);
+        assert_eq!(ring.turns(now), [2, 0, 1]);
+    }
+
+    /// F3: a limited key is left alone for as long as the vendor said.
+    #[test]
+    fn a_refused_key_rests() {
+        let ring = ring(2);
+        let now = Instant::now();
+        ring.rest(0, &refused(429, Some(60)), now);
+        for _ in 0..4 {
+            assert_eq!(ring.turns(now + Duration::from_secs(59)), [1]);
+        }
+        assert_eq!(ring.turns(now + Duration::from_secs(61)).len(), 2);
+    }
+
+    #[test]
+    fn when_all_rest_the_first_to_wake_is_tried() {
+        let ring = ring(2);
+        let now = Instant::now();
+        ring.rest(0, &refused(401, None), now);
+        ring.rest(1, &refused(429, Some(20)), now);
+        assert_eq!(ring.turns(now), [1]);
+        assert_eq!(ring.turns(now), [1]);
+    }
+
+    #[test]
+    fn a_single_key_is_always_tried_and_a_server_error_rests_nobody() {
+        let one = ring(1);
+        let now = Instant::now();
+        one.rest(0, &refused(401, None), now);
+        assert_eq!(one.turns(now), [0]);
+        let two = ring(2);
+        two.rest(0, &refused(500, None), now);
+        assert_eq!(two.turns(now).len(), 2);
+        assert!(ring(0).turns(now).is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! An upstream's body as frames.
+//!
+//! Cost per event: one poll of the body, one cut of the framer; the frame shares the memory of the
+//! network read. No task and no channel: the client's poll pulls the upstream's bytes, and dropping
+//! the stream drops the connection.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body::Body;
+
+use crate::{
+    error::{Error, Result},
+    framing::{Frame, sse::Framer},
+};
+
+/// Server-sent events of a response body.
+pub(super) struct SseFrames<B> {
+    body: Pin<Box<B>>,
+    framer: Framer,
+    ended: bool,
+}
+
+impl<B> SseFrames<B> {
+    pub(super) fn new(body: B, max_frame_bytes: usize) -> Self {
+        Self { body: Box::pin(body), framer: Framer::new(max_frame_bytes), ended: false }
+    }
+}
+
+impl<B> Stream for SseFrames<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: std::error::Error,
+{
+    type Item = Result<Frame>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(frame) = self.framer.next() {
+                return Poll::Ready(Some(frame.map_err(|error| Error::BadReply { message: error.to_string() })));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match ready!(self.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        self.framer.push(bytes);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(interrupted(&error))));
+                }
+                None => {
+                    self.ended = true;
+                    if let Some(frame) = self.framer.finish() {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The upstream's body broke off. The cause is told without any address or header.
+pub(super) fn interrupted(error: &dyn std::error::Error) -> Error {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Error::Interrupted { message: format!("The upstream's answer broke off: {cause}.") }
+}
