@@ -9,6 +9,7 @@ use std::{
 };
 
 use rand::Rng;
+use tokio::time::Instant;
 
 use super::table::{Plan, Route};
 use crate::config::Strategy;
@@ -39,6 +40,9 @@ pub(super) fn order(plan: Plan) -> Vec<Arc<Route>> {
         Strategy::Fastest => routes.sort_by_key(|route| route.load.first_event_us.load(Ordering::Relaxed)),
         Strategy::Cheapest => routes.sort_by(|a, b| price(a).total_cmp(&price(b))),
     }
+    // Whoever has just refused all keys is asked only when nobody else is left (rule F3).
+    let now = Instant::now();
+    routes.sort_by_cached_key(|route| route.upstream.keys.is_resting(now));
     routes
 }
 

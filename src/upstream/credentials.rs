@@ -62,6 +62,12 @@ impl KeyRing {
         awake
     }
 
+    /// Whether every key has been set aside for now.
+    pub fn is_resting(&self, now: Instant) -> bool {
+        let now = self.since_epoch(now);
+        !self.keys.is_empty() && (0..self.keys.len()).all(|index| self.rests_until(index) > now)
+    }
+
     pub fn credential(&self, index: usize) -> Option<&Credential> {
         self.keys.get(index).map(|key| &key.credential)
     }
@@ -142,6 +148,18 @@ mod tests {
         ring.rest(1, &refused(429, Some(20)), now);
         assert_eq!(ring.turns(now), [1]);
         assert_eq!(ring.turns(now), [1]);
+    }
+
+    #[test]
+    fn a_ring_rests_when_all_its_keys_do() {
+        let ring = ring(2);
+        let now = Instant::now();
+        ring.rest(0, &refused(401, None), now);
+        assert!(!ring.is_resting(now));
+        ring.rest(1, &refused(429, Some(20)), now);
+        assert!(ring.is_resting(now));
+        assert!(!ring.is_resting(now + Duration::from_secs(21)));
+        assert!(!KeyRing::new(Vec::new()).is_resting(now), "nobody can refuse what is not asked for");
     }
 
     #[test]
