@@ -64,7 +64,7 @@ async fn tokens_are_reserved_and_settled() {
 async fn slots_come_back_however_a_call_ends() {
     let failing = Script::json(500, &json!({"error": {"message": "x"}}));
     let ok = || Script::json(200, &completion("hi"));
-    let upstream = Upstream::scripted([Script::dead(), failing, ok(), ok()]).await;
+    let upstream = Upstream::scripted([Script::dead(), Script::dead(), failing, ok(), ok()]).await;
     let gateway = Gateway::start(&limited(&upstream, "concurrent = 1")).await;
     for status in [502, 500, 200, 200] {
         let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;

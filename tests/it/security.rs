@@ -125,7 +125,7 @@ async fn secrets_appear_nowhere() {
     let (provider, client) = ("canary-provider-7f3a9c51", "canary-client-2b8e6d40");
     let failing = [400, 401, 403, 404, 429, 500];
     let scripts = failing.map(|status| Script::json(status, &error("no", "some_error", None)));
-    let upstream = Upstream::scripted([Script::dead()].into_iter().chain(scripts).chain([
+    let upstream = Upstream::scripted([Script::dead(), Script::dead()].into_iter().chain(scripts).chain([
         Script::sse().frames(says("hi")).end(),
         Script::sse().frames([crate::support::openai::c("a")]).wait(std::time::Duration::from_millis(50)).cut(),
     ]))

@@ -147,7 +147,8 @@ impl Script {
         Self::default().hang()
     }
 
-    /// The connection breaks before a byte of an answer.
+    /// The connection breaks before a byte of an answer. The gateway cannot tell such a one from a
+    /// kept connection that had died, so it tries once more for free (F7): one call takes two.
     pub(crate) fn dead() -> Self {
         Self::default().cut()
     }
