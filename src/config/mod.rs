@@ -2,7 +2,7 @@
 //!
 //! The way of a file: [`document`] parses it and remembers places, [`check`] takes out what does
 //! not have the shape of [`file`], [`resolve`] gives values their meaning, [`report`] shows every
-//! problem of all three at once. [`watch`] tells when to go that way again.
+//! problem of all three at once. [`Watch`] tells when to go that way again.
 //!
 //! Deliberately absent: provider behaviour (the catalogue's facts come in as [`Known`]), keys and
 //! budgets kept in a store, and any way to change the file from here.
@@ -38,7 +38,7 @@ pub use self::{
     policy::{Deadlines, Policy, Retry, Rules},
     report::{Fault, Problem, Report, Spot},
     resolve::{find, listen_of, load},
-    watch::watch,
+    watch::Watch,
 };
 pub(crate) use self::{document::toml_key, known::nearest};
 use crate::call::Limits;

@@ -7,7 +7,7 @@
 //! does. Either way only changed content counts.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -22,37 +22,60 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 /// within the second that is promised.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Sends on `changed` after each change of the file's content and after each SIGHUP. Ends when
-/// the receiver is gone; may be dropped at any time.
-pub async fn watch(path: PathBuf, changed: mpsc::Sender<()>) {
-    let (event, mut events) = mpsc::channel(1);
-    // Held for as long as events are wanted.
-    let _watcher = watch_directory(&path, event.clone());
-    let mut hangups = Hangups::new();
-    let mut poll = time::interval(POLL);
-    let mut seen = Content::read(&path);
-    loop {
-        let asked = tokio::select! {
-            () = changed.closed() => return,
-            () = hangups.next() => true,
-            _ = events.recv() => {
-                time::sleep(DEBOUNCE).await;
-                while events.try_recv().is_ok() {}
-                false
-            }
-            _ = poll.tick() => {
-                if Stamp::of(&path) == seen.stamp {
-                    continue;
+/// Looks at one file. Made before the file is loaded, it misses no change made since.
+pub struct Watch {
+    path: PathBuf,
+    seen: Content,
+    hangups: Hangups,
+    events: mpsc::Receiver<()>,
+    /// Keeps the channel open where the system reports nothing.
+    _event: mpsc::Sender<()>,
+    /// Held for as long as events are wanted.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Watch {
+    /// Begins to look. Must be called within a runtime, because of the signal.
+    pub fn new(path: PathBuf) -> Self {
+        let (event, events) = mpsc::channel(1);
+        let watcher = watch_directory(&path, event.clone());
+        let (hangups, seen) = (Hangups::new(), Content::read(&path));
+        Self { path, seen, hangups, events, _event: event, _watcher: watcher }
+    }
+
+    /// Sends on `changed` after each change of the file's content and after each SIGHUP. Ends when
+    /// the receiver is gone; may be dropped at any time.
+    pub async fn run(mut self, changed: mpsc::Sender<()>) {
+        let mut poll = time::interval(POLL);
+        loop {
+            let asked = tokio::select! {
+                () = changed.closed() => return,
+                () = self.hangups.next() => true,
+                _ = self.events.recv() => {
+                    time::sleep(DEBOUNCE).await;
+                    while self.events.try_recv().is_ok() {}
+                    false
                 }
-                false
+                _ = poll.tick() => {
+                    if Stamp::of(&self.path) == self.seen.stamp {
+                        continue;
+                    }
+                    false
+                }
+            };
+            let now = Content::read(&self.path);
+            let differs = now.hash != self.seen.hash;
+            self.seen = now;
+            if (asked || differs) && changed.send(()).await.is_err() {
+                return;
             }
-        };
-        let now = Content::read(&path);
-        let differs = now.hash != seen.hash;
-        seen = now;
-        if (asked || differs) && changed.send(()).await.is_err() {
-            return;
         }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -151,9 +174,7 @@ mod tests {
             prepare(dir.path());
             let (changed, changes) = mpsc::channel(1);
             #[expect(clippy::disallowed_methods, reason = "a test may")]
-            let task = tokio::spawn(watch(dir.path().join("sluis.toml"), changed));
-            // It has looked at the file when it waits for the first time.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            let task = tokio::spawn(Watch::new(dir.path().join("sluis.toml")).run(changed));
             Self { dir, changes, task }
         }
 
