@@ -1,7 +1,7 @@
 //! What the operator wrote, checked and resolved. The only room that reads the environment.
 //!
 //! The way of a file: [`document`] parses it and remembers places, [`check`] takes out what does
-//! not have the shape of [`file`], [`resolve`] gives values their meaning, [`report`] shows every
+//! not have the shape of [`mod@file`], [`resolve`] gives values their meaning, [`report`] shows every
 //! problem of all three at once. [`Watch`] tells when to go that way again.
 //!
 //! Deliberately absent: provider behaviour (the catalogue's facts come in as [`Known`]), keys and
