@@ -231,15 +231,15 @@ impl Error {
         match self {
             Self::Upstream(error) => error.verdict(),
             Self::Timeout(Clock::Total) => Verdict::Return,
-            // An unreachable host stays unreachable for the length of a backoff more often than
-            // not, but one refused connect during a restart is the commonest blip of all.
-            Self::Timeout(Clock::Connect) | Self::Network { .. } | Self::BadReply { .. } => {
+            // One refused connect during a restart is the commonest blip of all.
+            Self::Network { .. } | Self::BadReply { .. } | Self::Interrupted { .. } => {
                 Verdict::Again { after: None, key_bound: false }
             }
-            // Waiting the whole first-event clock again would multiply the client's wait.
-            Self::Timeout(Clock::FirstEvent | Clock::Idle) => Verdict::MoveOn { key_bound: false },
-            Self::Interrupted { .. } => Verdict::Again { after: None, key_bound: false },
-            Self::NoTarget { .. } => Verdict::MoveOn { key_bound: false },
+            // Waiting a whole clock again would multiply the client's wait, and keep it from the
+            // next target (rule F5).
+            Self::Timeout(Clock::Connect | Clock::FirstEvent | Clock::Idle) => Verdict::MoveOn { key_bound: false },
+            // A bug or a broken setting shows on this target; another may be free of it.
+            Self::NoTarget { .. } | Self::Internal { .. } => Verdict::MoveOn { key_bound: false },
             Self::Invalid { .. }
             | Self::BodyTooLarge { .. }
             | Self::UnsupportedMedia { .. }
@@ -248,8 +248,7 @@ impl Error {
             | Self::RouteNotFound { .. }
             | Self::MethodNotAllowed { .. }
             | Self::RateLimited { .. }
-            | Self::ShuttingDown
-            | Self::Internal { .. } => Verdict::Return,
+            | Self::ShuttingDown => Verdict::Return,
         }
     }
 
@@ -489,5 +488,65 @@ impl Class {
             Self::Overloaded => "upstream_overloaded",
             Self::Server => "upstream_server",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(status: u16, retry_after: Option<u64>) -> Error {
+        let error = UpstreamError::new(StatusCode::from_u16(status).unwrap(), "no");
+        UpstreamError { retry_after: retry_after.map(Duration::from_secs), ..error }.into()
+    }
+
+    /// F1: what a bare status allows.
+    #[test]
+    fn the_status_decides_what_is_tried_next() {
+        for status in [408, 425, 500, 502, 503, 504, 529] {
+            assert!(matches!(upstream(status, None).verdict(), Verdict::Again { key_bound: false, .. }), "{status}");
+        }
+        assert!(matches!(upstream(429, None).verdict(), Verdict::Again { key_bound: true, .. }));
+        for status in [401, 402, 403] {
+            assert_eq!(upstream(status, None).verdict(), Verdict::MoveOn { key_bound: true }, "{status}");
+        }
+        for status in [400, 404, 405, 409, 413, 422] {
+            assert_eq!(upstream(status, Some(1)).verdict(), Verdict::Return, "{status}");
+        }
+        let after = Some(Duration::from_secs(7));
+        assert_eq!(upstream(429, Some(7)).verdict(), Verdict::Again { after, key_bound: true });
+    }
+
+    /// Design section 6.6: an SDK is told not to retry where time is no cure, and where our own
+    /// tries are spent; never where the upstream said when to come back.
+    #[test]
+    fn clients_retry_only_what_time_can_cure() {
+        let quota = UpstreamError { class: Class::Quota, ..UpstreamError::new(StatusCode::TOO_MANY_REQUESTS, "") };
+        let limited = |retry_after| Error::RateLimited { what: "requests per minute", whose: "x".into(), retry_after };
+        let cases = [
+            (upstream(429, Some(60)), false),
+            (upstream(429, None), false),
+            (upstream(503, Some(20)), false),
+            (upstream(500, None), true),
+            (upstream(409, None), true),
+            (upstream(401, Some(1)), true),
+            (quota.into(), true),
+            (limited(Some(Duration::from_secs(1))), false),
+            (limited(None), true),
+            (Error::Timeout(Clock::FirstEvent), true),
+            (Error::ShuttingDown, false),
+        ];
+        for (error, forbidden) in cases {
+            assert_eq!(error.forbids_client_retry(), forbidden, "{error:?}");
+        }
+    }
+
+    /// F5: a host that lets the whole connect clock run out is not asked again before the next.
+    #[test]
+    fn a_clock_is_waited_for_once() {
+        for clock in [Clock::Connect, Clock::FirstEvent, Clock::Idle] {
+            assert_eq!(Error::Timeout(clock).verdict(), Verdict::MoveOn { key_bound: false });
+        }
+        assert_eq!(Error::Timeout(Clock::Total).verdict(), Verdict::Return);
     }
 }

@@ -133,9 +133,13 @@ impl Config {
         let policy = self.policy(provider, model);
         let (deadlines, retry) = (policy.deadlines, policy.retry);
         let time = |time| humantime::format_duration(time).to_string();
+        let first_event = match deadlines.whole {
+            Some(_) => time(deadlines.first_event),
+            None => format!("{} (streams only)", time(deadlines.first_event)),
+        };
         let fields: [(&[&str], String); 8] = [
             (&["deadlines", "connect"], time(deadlines.connect)),
-            (&["deadlines", "first-event"], time(deadlines.first_event)),
+            (&["deadlines", "first-event"], first_event),
             (&["deadlines", "idle"], time(deadlines.idle)),
             (&["deadlines", "total"], time(deadlines.total)),
             (&["retry", "attempts"], retry.attempts.to_string()),

@@ -88,8 +88,9 @@ pub(super) struct KeepAlive {
 pub(super) struct Deadlines {
     /// Name lookup, TCP and TLS together. Default `"2s"`.
     pub(super) connect: Option<Text>,
-    /// From sending a request to the first event of a stream, or to the whole answer where
-    /// nothing streams. Default `"60s"`.
+    /// From sending a request to the first event of its stream. Default `"60s"`. Where it is set,
+    /// a call that does not stream has as long for its whole answer; where it is not, such a call
+    /// has only `total`.
     pub(super) first_event: Option<Text>,
     /// Between two events, counted only while waiting for the upstream. Default `"60s"`.
     pub(super) idle: Option<Text>,

@@ -15,9 +15,12 @@ pub struct Policy {
 pub struct Deadlines {
     /// Name lookup, TCP and TLS together. Default 2 s (rule F5).
     pub connect: Duration,
-    /// From sending an attempt to the first whole event, or to the whole answer of a unary call.
-    /// Default 60 s.
+    /// From sending an attempt to the first whole event of a stream. Default 60 s.
     pub first_event: Duration,
+    /// From sending an attempt to the whole answer of a call that does not stream: the first-event
+    /// clock where the operator set one. Otherwise only `total` holds, since such an answer comes
+    /// when all of it has been generated, which takes a reasoning model minutes.
+    pub whole: Option<Duration>,
     /// Between two events, counted only while we wait for the upstream. Default 60 s.
     pub idle: Duration,
     /// From the arrival of the call to its end, attempts and fallbacks included. Default 10 min.
@@ -43,6 +46,7 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_secs(2),
             first_event: Duration::from_secs(60),
+            whole: None,
             idle: Duration::from_secs(60),
             total: Duration::from_secs(600),
         }
@@ -84,6 +88,7 @@ impl Rules {
             deadlines: Deadlines {
                 connect: self.connect.unwrap_or(deadlines.connect),
                 first_event: self.first_event.unwrap_or(deadlines.first_event),
+                whole: self.first_event.or(deadlines.whole),
                 idle: self.idle.unwrap_or(deadlines.idle),
                 total: self.total.unwrap_or(deadlines.total),
             },

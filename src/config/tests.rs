@@ -104,7 +104,10 @@ fn the_documented_example_loads() {
     assert_eq!(config.models["big"].targets[0], TargetConfig { to: "openai/gpt-5".into(), weight: 3 });
     assert_eq!(config.keys[0].hash, hash_key("sk-sluis-ci"));
     assert_eq!(config.keys[0].limits.tokens_per_minute, Some(100_000));
-    assert_eq!(config.policy("openai", Some("fast")), Policy::default());
+    let mut defaults = Policy::default();
+    // The example sets the first-event clock, so it holds for whole answers too.
+    defaults.deadlines.whole = Some(defaults.deadlines.first_event);
+    assert_eq!(config.policy("openai", Some("fast")), defaults);
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
@@ -310,7 +313,35 @@ retry = { attempts = 7 }
     assert_eq!(from("ollama: deadlines.first-event"), "providers.ollama.deadlines.first-event (sluis.toml:12)");
     assert_eq!(from("ollama: deadlines.idle"), "deadlines.idle (sluis.toml:6, from IDLE)");
     assert_eq!(from("ollama: retry.max-retry-after"), "default");
+    assert_eq!(explained.iter().filter(|line| line.value.contains("streams only")).count(), 0);
     assert!(config.explain("ollama/anything").is_some() && config.explain("nothing").is_none());
+}
+
+/// O1: a clock nobody set does not cut off a whole answer, and the nearest one that was set does.
+#[test]
+fn whole_answers_have_the_first_event_clock_only_where_it_is_set() {
+    let text = r#"
+[providers.ollama]
+[providers.openai]
+deadlines = { first-event = "3m" }
+[models.m]
+targets = ["openai/a", "ollama/a"]
+deadlines = { total = "1h" }
+[models.n]
+targets = ["openai/a"]
+deadlines = { first-event = "30s" }
+"#;
+    let config = config(text, [("OPENAI_API_KEY", "sk-one")]);
+    let whole = |provider, model| config.policy(provider, model).deadlines.whole.map(|time| time.as_secs());
+    assert_eq!(whole("ollama", None), None);
+    assert_eq!(whole("ollama", Some("m")), None);
+    assert_eq!(whole("openai", Some("m")), Some(180));
+    assert_eq!(whole("openai", Some("n")), Some(30));
+    let first = |name: &str| {
+        let lines = config.explain(name).unwrap();
+        lines.into_iter().find(|line| line.field.ends_with("first-event")).unwrap().value
+    };
+    assert_eq!((first("ollama"), first("openai")), ("1m (streams only)".into(), "3m".into()));
 }
 
 /// X4: a secret shows in no Debug, no warning, no explanation and no report, wherever it stands.
@@ -402,7 +433,9 @@ fn the_full_example_tells_the_defaults() {
     fs::copy(here("config/full.toml"), &path).unwrap();
     let full = load(Some(&path), &env, &known(), &Overrides::default()).unwrap();
     let none = load(None, &Env::of([]), &known(), &Overrides::default()).unwrap();
-    assert_eq!(full.policy("openai", None), none.policy("openai", None));
+    let mut defaults = none.policy("openai", None);
+    defaults.deadlines.whole = Some(defaults.deadlines.first_event);
+    assert_eq!(full.policy("openai", None), defaults, "but for the clock that is now set");
     assert_eq!((full.listen, &full.server, full.probe_local), (none.listen, &none.server, none.probe_local));
     assert_eq!(full.tls.unwrap().key, dir.path().join("tls/key.pem"));
 }

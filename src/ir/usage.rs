@@ -22,10 +22,10 @@ pub struct Usage {
 impl Usage {
     /// All prompt tokens, cached or not: OpenAI's `prompt_tokens`.
     pub fn prompt(&self) -> u64 {
-        self.input + self.cache_read + self.cache_write + self.cache_write_1h
+        [self.cache_read, self.cache_write, self.cache_write_1h].into_iter().fold(self.input, u64::saturating_add)
     }
 
     pub fn total(&self) -> u64 {
-        self.prompt() + self.output
+        self.prompt().saturating_add(self.output)
     }
 }

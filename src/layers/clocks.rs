@@ -3,7 +3,7 @@
 //!
 //! The innermost layer, so that each try has its own first-event clock. Around the response future,
 //! which resolves at the first event or with a whole answer, runs whichever of first event and
-//! total ends sooner. Around the body of a stream run idle and total, in one wrapper with one
+//! total ends sooner; a whole answer has a first-event clock only where the operator set one. Around the body of a stream run idle and total, in one wrapper with one
 //! timer. The idle clock runs only while we wait for the upstream: the inner stream is polled
 //! first and a frame stops it, so a slow client is never taken for an idle upstream. When a clock
 //! runs out, the exchange is dropped at once, the error is the last item and the body ends.
@@ -92,7 +92,9 @@ where
             if deadline <= now {
                 return Err(Error::Timeout(Clock::Total));
             }
-            let (until, clock) = sooner(now, call.target.policy.deadlines.first_event, Clock::FirstEvent, deadline);
+            let deadlines = &call.target.policy.deadlines;
+            let first = if call.stream { Some(deadlines.first_event) } else { deadlines.whole };
+            let (until, clock) = sooner(now, first.unwrap_or(Duration::MAX), Clock::FirstEvent, deadline);
             let answered = timeout_at(until, ready.call(call)).await;
             let mut reply = answered.map_err(|_| Error::Timeout(clock))??;
             if let ReplyBody::Frames(frames) = &mut reply.body {
@@ -213,12 +215,24 @@ mod tests {
         assert_eq!(upstream.live.load(Ordering::SeqCst), 0, "the exchange is dropped");
     }
 
-    /// O1: a whole answer is under the first-event clock to its last byte.
+    /// O1: a whole answer is under the first-event clock to its last byte, where one is set.
     #[tokio::test(start_paused = true)]
-    async fn a_whole_answer_has_the_first_event_clock() {
-        let call = || mock::call(mock::deadlines(2, 60));
+    async fn a_whole_answer_has_the_first_event_clock_that_was_set() {
+        let call = || {
+            let mut policy = mock::deadlines(60, 60);
+            policy.deadlines.whole = Some(2 * SECOND);
+            Call { stream: false, ..mock::call(policy) }
+        };
         assert!(run(call(), Step::Whole(Duration::from_millis(1900))).await.is_ok());
         assert_eq!(clock(run(call(), Step::Whole(Duration::from_millis(2100))).await), Some(Clock::FirstEvent));
+    }
+
+    /// O1: a model that thinks for minutes before its whole answer is not cut off by a default.
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_answer_has_else_only_the_total_clock() {
+        let call = || Call { stream: false, ..mock::call(mock::deadlines(60, 60)) };
+        assert!(run(call(), Step::Whole(300 * SECOND)).await.is_ok());
+        assert_eq!(clock(run(call(), Step::Whole(601 * SECOND)).await), Some(Clock::Total));
     }
 
     /// O1: the total clock, when it ends sooner.

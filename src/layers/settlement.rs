@@ -15,6 +15,9 @@ use crate::{
 /// The model's label where its name is the client's invention (rule L4).
 const OTHER: &str = "other";
 
+/// Characters of a model's name that are logged.
+const LONGEST_NAME: usize = 256;
+
 /// Generated text is about four bytes to a token, when nobody counted.
 const BYTES_PER_TOKEN: u64 = 4;
 
@@ -52,7 +55,7 @@ impl Settlement {
                 id: inbound.id,
                 endpoint: endpoint(inbound.dialect),
                 key: Arc::clone(&inbound.caller.name),
-                model: inbound.model.clone(),
+                model: shortened(&inbound.model),
                 label: if inbound.model_limits.is_empty() { OTHER.into() } else { inbound.model.as_str().into() },
                 target: None,
                 metrics: None,
@@ -102,7 +105,7 @@ impl Settlement {
     pub fn end(&mut self, end: &End, tally: &Tally) {
         let Some(open) = self.open.take() else { return };
         let (tokens, estimated) = open.tokens(end, tally);
-        open.reservation.settle(tokens.map_or(0, |tokens| tokens.prompt + tokens.output));
+        open.reservation.settle(tokens.map_or(0, |tokens| tokens.prompt.saturating_add(tokens.output)));
         let (outcome, error, status) = match end {
             End::Finished => (Outcome::Finished, None, 200),
             End::Canceled => (Outcome::Canceled, None, 499),
@@ -164,6 +167,11 @@ impl Open {
         let output = tally.output_bytes.div_ceil(BYTES_PER_TOKEN);
         (Some(Tokens { prompt: self.estimate.prompt, cached: 0, output, reasoning: 0 }), true)
     }
+}
+
+/// A name fit for a log line, however long the client made it.
+fn shortened(name: &str) -> String {
+    name.chars().take(LONGEST_NAME).collect()
 }
 
 fn endpoint(dialect: Dialect) -> &'static str {

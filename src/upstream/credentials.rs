@@ -19,6 +19,8 @@ use crate::{
 const DEAD_KEY_REST: Duration = Duration::from_secs(300);
 /// How long a rate-limited key rests when the vendor does not say.
 const LIMITED_KEY_REST: Duration = Duration::from_secs(5);
+/// No key rests longer, whatever the vendor says: limits are raised and bills paid meanwhile.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// The keys of one provider.
 #[derive(Debug)]
@@ -62,10 +64,10 @@ impl KeyRing {
         awake
     }
 
-    /// Whether every key has been set aside for now.
+    /// Whether no key is of use just now, so that another target should come first.
     pub fn is_resting(&self, now: Instant) -> bool {
         let now = self.since_epoch(now);
-        !self.keys.is_empty() && (0..self.keys.len()).all(|index| self.rests_until(index) > now)
+        !self.keys.is_empty() && self.keys.iter().all(|key| key.rests_until.load(Ordering::Relaxed) > now)
     }
 
     pub fn credential(&self, index: usize) -> Option<&Credential> {
@@ -89,7 +91,7 @@ impl KeyRing {
             | Class::Server => return,
         };
         if let Some(key) = self.keys.get(index) {
-            key.rests_until.fetch_max(self.since_epoch(now + rest), Ordering::Relaxed);
+            key.rests_until.fetch_max(self.since_epoch(now + rest.min(LONGEST_REST)), Ordering::Relaxed);
         }
     }
 
@@ -168,9 +170,18 @@ mod tests {
         let now = Instant::now();
         one.rest(0, &refused(401, None), now);
         assert_eq!(one.turns(now), [0]);
+        assert!(one.is_resting(now) && !one.is_resting(now + DEAD_KEY_REST));
         let two = ring(2);
         two.rest(0, &refused(500, None), now);
         assert_eq!(two.turns(now).len(), 2);
-        assert!(ring(0).turns(now).is_empty());
+        assert!(ring(0).turns(now).is_empty() && !ring(0).is_resting(now));
+    }
+
+    #[test]
+    fn no_vendor_sets_a_key_aside_for_days() {
+        let ring = ring(2);
+        let now = Instant::now();
+        ring.rest(0, &refused(429, Some(u64::MAX / 1000)), now);
+        assert_eq!(ring.turns(now + LONGEST_REST).len(), 2);
     }
 }
