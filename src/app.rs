@@ -3,7 +3,7 @@
 //! Everything that lives longer than a configuration is made once (the limiters, the upstream
 //! connections, the stacks); what a configuration says is a table and a snapshot, swapped whole.
 
-use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -90,8 +90,7 @@ impl Gateway {
             Some(tls) => Some(server::tls::acceptor(&tls.cert, &tls.key).map_err(|error| error.to_string())?),
             None => None,
         };
-        let listener = server::serve::bind(config.listen)
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let listener = server::serve::bind(config.listen).map_err(|error| unbound(config.listen, &error))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let drain = config.server.drain;
         let bounds = Bounds {
@@ -147,6 +146,18 @@ impl Gateway {
             tracing::error!(%error, "the listener ended badly");
         }
     }
+}
+
+/// Why the address cannot be had, and what to do about it.
+fn unbound(address: SocketAddr, error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::AddrInUse, "something else listens there; stop it, or choose another port with `--listen`"),
+        (io::ErrorKind::AddrNotAvailable, "this machine does not have that address; choose another with `--listen`"),
+        (io::ErrorKind::PermissionDenied, "ports below 1024 need a privilege; choose another with `--listen`"),
+    ];
+    let fix = known.iter().find(|(kind, _)| *kind == error.kind());
+    let fix = fix.map_or("choose another address with `--listen`", |(_, fix)| fix);
+    format!("cannot listen on {address}: {error}\n  fix: {fix}")
 }
 
 /// The only tasks outside a connection are started here.

@@ -80,7 +80,7 @@ pub enum KeyCommand {
     ///
     /// The configuration keeps a hash, from which the key cannot be found out again.
     New {
-        /// Whose key it is; it names the key in logs, metrics and the ledger
+        /// Whose key it is; it names the key in logs and error messages
         #[arg(default_value = "default")]
         name: String,
     },
