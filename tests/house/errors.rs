@@ -91,10 +91,8 @@ fn row_of(error: &Error) -> Row {
     let (status, kind) = (error.status().as_u16(), error.kind());
     // The SDKs' own rule (openai-python and openai-node, `shouldRetry`, read November 2026).
     let retries = (matches!(status, 408 | 409 | 429) || status >= 500) && !error.forbids_client_retry();
-    let code = match error {
-        Error::Invalid { .. } => "see below".into(),
-        _ => kind.code.unwrap_or_else(|| "null".into()),
-    };
+    let is_told_below = matches!(error, Error::Invalid { .. });
+    let code = if is_told_below { "see below".into() } else { kind.code.unwrap_or_else(|| "null".into()) };
     let status = if is_own(error) { status.to_string() } else { "as it came".into() };
     [status, kind.kind, code, if retries { "yes" } else { "no" }.into()]
 }
@@ -111,7 +109,7 @@ fn every_error_is_documented() {
 }
 
 #[test]
-fn every_code_has_its_trouble_shot() {
+fn every_code_has_its_remedy() {
     let page = read("docs/operations.md");
     for row in samples().iter().filter(|error| is_own(error)).map(row_of) {
         let code = &row[2];
@@ -136,8 +134,8 @@ fn every_code_of_a_400_is_documented() {
 fn codes(source: &str) -> Vec<String> {
     let last = |call: &str| texts(call).pop().filter(|text| is_code(text));
     let invalid = source.split("Error::invalid(").skip(1).filter_map(|rest| last(arguments(rest)));
-    let fields = source.split("code: Some(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(Into::into);
-    invalid.chain(fields).collect()
+    let fields = source.split("code: Some(\"").skip(1).filter_map(|rest| rest.split("\")").next());
+    invalid.chain(fields.filter(|text| is_code(text)).map(Into::into)).collect()
 }
 
 fn is_code(text: &str) -> bool {
