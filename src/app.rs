@@ -194,6 +194,10 @@ impl House {
 
     fn reload(&self, config: Config) {
         let config = Arc::new(config);
+        let waiting = only_at_start(self.table.load().config(), &config);
+        if !waiting.is_empty() {
+            tracing::warn!("in force after a restart only: {}", waiting.join(", "));
+        }
         let table = Table::new(Arc::clone(&config));
         table.inherit(&self.table.load());
         self.table.store(Arc::new(table));
@@ -201,6 +205,18 @@ impl House {
         self.limiters.retain(|scope, limits| is_configured(&config, scope, limits));
         self.lists_wanted.notify_one();
     }
+}
+
+/// The fields that differ and are read at the start only.
+fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let fields = [
+        ("listen", old.listen != new.listen),
+        ("tls", old.tls != new.tls),
+        ("server.drain", old.server.drain != new.server.drain),
+        ("server.max-frame", old.server.max_frame != new.server.max_frame),
+        ("server.max-reply", old.server.max_reply != new.server.max_reply),
+    ];
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// Whether a limit in use is still what the configuration says.
