@@ -37,7 +37,7 @@ pub use self::{
     known::{BUILTIN, Known, KnownKind},
     policy::{Deadlines, Limits, Policy, Retry, Rules},
     report::{Fault, Problem, Report, Spot},
-    resolve::{find, listen_of, load},
+    resolve::{find, listen_of, load, serves_tls},
     watch::watch,
 };
 pub(crate) use self::{document::toml_key, known::nearest};
