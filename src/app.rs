@@ -3,7 +3,7 @@
 //! Everything that lives longer than a configuration is made once (the limiters, the upstream
 //! connections, the stacks); what a configuration says is a table and a snapshot, swapped whole.
 
-use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -90,8 +90,7 @@ impl Gateway {
             Some(tls) => Some(server::tls::acceptor(&tls.cert, &tls.key).map_err(|error| error.to_string())?),
             None => None,
         };
-        let listener = server::serve::bind(config.listen)
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let listener = server::serve::bind(config.listen).map_err(|error| unbound(config.listen, &error))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let drain = config.server.drain;
         let bounds = Bounds {
@@ -149,6 +148,18 @@ impl Gateway {
     }
 }
 
+/// Why the address cannot be had, and what to do about it.
+fn unbound(address: SocketAddr, error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::AddrInUse, "something else listens there; stop it, or choose another port with `--listen`"),
+        (io::ErrorKind::AddrNotAvailable, "this machine does not have that address; choose another with `--listen`"),
+        (io::ErrorKind::PermissionDenied, "ports below 1024 need a privilege; choose another with `--listen`"),
+    ];
+    let fix = known.iter().find(|(kind, _)| *kind == error.kind());
+    let fix = fix.map_or("choose another address with `--listen`", |(_, fix)| fix);
+    format!("cannot listen on {address}: {error}\n  fix: {fix}")
+}
+
 /// The only tasks outside a connection are started here.
 #[expect(clippy::disallowed_methods, reason = "the process's own tasks, ended by the gateway's end")]
 fn start<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
@@ -183,6 +194,10 @@ impl House {
 
     fn reload(&self, config: Config) {
         let config = Arc::new(config);
+        let waiting = only_at_start(self.table.load().config(), &config);
+        if !waiting.is_empty() {
+            tracing::warn!("in force after a restart only: {}", waiting.join(", "));
+        }
         let table = Table::new(Arc::clone(&config));
         table.inherit(&self.table.load());
         self.table.store(Arc::new(table));
@@ -190,6 +205,18 @@ impl House {
         self.limiters.retain(|scope, limits| is_configured(&config, scope, limits));
         self.lists_wanted.notify_one();
     }
+}
+
+/// The fields that differ and are read at the start only.
+fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let fields = [
+        ("listen", old.listen != new.listen),
+        ("tls", old.tls != new.tls),
+        ("server.drain", old.server.drain != new.server.drain),
+        ("server.max-frame", old.server.max_frame != new.server.max_frame),
+        ("server.max-reply", old.server.max_reply != new.server.max_reply),
+    ];
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// Whether a limit in use is still what the configuration says.

@@ -26,6 +26,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub use crate::config::Limits;
 use crate::{
     config::Policy,
     error::{Error, UpstreamError},
@@ -50,14 +51,6 @@ pub struct Caller {
     /// Patterns of the model names this key may call (`fast`, `openai/*`, `*`).
     pub models: Vec<String>,
     pub limits: Limits,
-}
-
-/// Limits of one key or one model; `None` is unlimited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Limits {
-    pub requests_per_minute: Option<u32>,
-    pub tokens_per_minute: Option<u32>,
-    pub concurrent: Option<u32>,
 }
 
 /// A client's call, as the endpoint hands it to the stack.
@@ -260,15 +253,6 @@ impl Caller {
             Some(prefix) => model.starts_with(prefix),
             None => pattern == model,
         })
-    }
-}
-
-// === impl Limits ===
-
-impl Limits {
-    /// Whether nothing is limited.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -296,6 +296,29 @@ impl Error {
         }
     }
 
+    /// What the log says beyond [`Self::label`]: words of our own only, since nothing that a client
+    /// or an upstream wrote may stand in a log (rule X4).
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Internal { message }
+            | Self::Network { message, .. }
+            | Self::Interrupted { message }
+            | Self::NoTarget { message, .. } => Some(message),
+            Self::Invalid { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::Unauthenticated { .. }
+            | Self::ModelNotFound { .. }
+            | Self::RouteNotFound { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::RateLimited { .. }
+            | Self::Upstream(_)
+            | Self::Timeout(_)
+            | Self::BadReply { .. }
+            | Self::ShuttingDown => None,
+        }
+    }
+
     /// A short stable name for logs and metric labels.
     pub fn label(&self) -> &'static str {
         match self {

@@ -55,7 +55,10 @@ pub async fn serve(options: ServeOptions) -> io::Result<Outcome> {
         }
     };
     let _ = tokio::time::timeout(BANNER_PATIENCE, gateway.lists_seen()).await;
-    banner(&gateway, needs_key, is_tls, &mut io::stdout())?;
+    // Whoever started it may have closed the pipe; that is no reason not to serve.
+    if let Err(error) = banner(&gateway, needs_key, is_tls, &mut io::stdout()) {
+        tracing::warn!(%error, "the banner could not be written");
+    }
     tend(&gateway, &options.place, watch, &mut signals).await;
     let outcome = tokio::select! {
         () = gateway.shutdown() => Outcome::Well,
@@ -141,7 +144,8 @@ fn banner(gateway: &Gateway, needs_key: bool, is_tls: bool, out: &mut dyn Write)
     let key = if needs_key { " -H \"authorization: Bearer $SLUIS_KEY\"" } else { "" };
     writeln!(out, "sluis {} is listening.", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  base URL  {base}")?;
-    writeln!(out, "  key       {}", if needs_key { "one of [keys] is needed" } else { "none needed (loopback only)" })?;
+    let whose = if needs_key { "needed, one of [keys]; put it into SLUIS_KEY" } else { "none needed on this machine" };
+    writeln!(out, "  key       {whose}")?;
     writeln!(out, "  models    {shown}{more}")?;
     writeln!(out, "  try it:")?;
     writeln!(

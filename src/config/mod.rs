@@ -35,13 +35,12 @@ pub use self::{
     file::schema,
     key::{FreshKey, hash_key},
     known::{BUILTIN, Known, KnownKind},
-    policy::{Deadlines, Policy, Retry, Rules},
+    policy::{Deadlines, Limits, Policy, Retry, Rules},
     report::{Fault, Problem, Report, Spot},
-    resolve::{find, listen_of, load},
+    resolve::{find, listen_of, load, serves_tls},
     watch::Watch,
 };
 pub(crate) use self::{document::toml_key, known::nearest};
-use crate::call::Limits;
 
 /// A configuration, whole and valid.
 #[derive(Debug, Clone)]

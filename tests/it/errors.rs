@@ -6,6 +6,7 @@ use crate::support::{
     Gateway, Reply, Script, Upstream,
     gateway::{anthropic, openai, provider},
     openai::{ask, completion, error},
+    until,
 };
 
 /// Retries without a wait worth the name.
@@ -87,6 +88,20 @@ async fn a_refused_connection_is_a_502() {
     assert_eq!(reply.status, 502);
     assert_eq!(reply.error()["code"], "upstream_unreachable");
     assert_eq!(reply.header("x-sluis-attempts"), Some("3"));
+    until("the cause in the log", async || gateway.log().contains("could not be reached").then_some(())).await;
+}
+
+/// A fault of the operator's is no secret from the operator, and none of the client's business.
+#[tokio::test]
+async fn an_internal_error_is_explained_in_the_log_alone() {
+    let config = format!(
+        "{QUICK}[providers.up]\ntype = \"openai-compatible\"\nbase-url = \"https://127.0.0.1:1/v1\"\nca-file = \"missing.pem\"\n"
+    );
+    let gateway = Gateway::start(&config).await;
+    let reply = gateway.ask(&ask("up/m", false)).await;
+    assert_eq!((reply.status, reply.error()["code"].as_str()), (500, Some("internal_error")));
+    assert!(!reply.text().contains("missing.pem"), "{}", reply.text());
+    until("the cause in the log", async || gateway.log().contains("missing.pem").then_some(())).await;
 }
 
 /// F4, F8, case 55: with one key, a long Retry-After is handed to the client and not waited for.
