@@ -489,6 +489,8 @@ impl Class {
             408 | 425 => Self::Transient,
             409 => Self::Conflict,
             413 => Self::TooLarge,
+            // Groq's and TGI's word for a model that failed.
+            424 => Self::Server,
             429 => Self::RateLimit,
             503 | 529 => Self::Overloaded,
             code if code >= 500 => Self::Server,
