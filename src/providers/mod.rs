@@ -46,6 +46,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Cow<'static, str>;
     /// Puts the credential on a request. `None` when none is configured (local servers).
     fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()>;
+    /// Whether [`Self::adjust`] has anything to say of this dialect.
+    fn adjusts(&self, dialect: Dialect) -> bool {
+        let _ = dialect;
+        false
+    }
     /// The vendor's own rules for a request body of `dialect`: renamed, clamped and refused
     /// fields. Returns what it had to leave out. Values it does not touch keep their bytes.
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {

@@ -86,10 +86,12 @@ impl Source {
 
     fn translate(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {
         let encoded = wire::upstream(dialect).encode(self.decoded()?, facts)?;
-        let mut losses = encoded.losses;
-        let mut edits = json::Object::parse(&encoded.body)?.edit();
-        losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
-        let body = edits.into_bytes(&encoded.body);
+        let (mut losses, mut body) = (encoded.losses, encoded.body);
+        if route.upstream.provider.adjusts(dialect) {
+            let mut edits = json::Object::parse(&body)?.edit();
+            losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
+            body = edits.into_bytes(&body);
+        }
         Ok(Written { body, headers: encoded.headers, way_back: WayBack::Translate(encoded.memo), losses })
     }
 

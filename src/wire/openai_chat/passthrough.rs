@@ -19,6 +19,7 @@ mod choice;
 mod finish;
 mod parts;
 mod peek;
+mod tidy;
 mod tool_calls;
 mod unary;
 
