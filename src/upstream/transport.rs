@@ -39,6 +39,9 @@ use crate::{
 /// An error body is read up to here; its rest says nothing that its head does not.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// A list of models is read up to here; the longest known one has a tenth of it.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
+
 /// The bottom of the upstream stack.
 #[derive(Debug, Clone)]
 pub struct Transport {
@@ -90,7 +93,8 @@ async fn exchange(transport: Transport, call: Call) -> Result<Reply> {
     }
     let response = send(&transport.clients, &call).await?;
     let (head, body) = http::Response::from(response).into_parts();
-    receive(&call, head, body, transport.bounds).await
+    // Errors of the body would name the URL.
+    receive(&call, head, body.map_err(reqwest::Error::without_url), transport.bounds).await
 }
 
 async fn send(clients: &Clients, call: &Call) -> Result<reqwest::Response> {
@@ -144,8 +148,9 @@ async fn accepted(call: &Call, mut frames: Frames) -> Result<Frames> {
 }
 
 fn is_json(head: &http::response::Parts) -> bool {
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    const JSON: &[u8] = b"application/json";
+    let start = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().get(..JSON.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(JSON))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -164,20 +169,23 @@ where
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
-        if first.len() + joined.len() + piece.len() > max_bytes {
-            if overrun == Overrun::Cut {
-                break;
-            }
+        let Ok(mut piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
+        let room = max_bytes.saturating_sub(first.len() + joined.len());
+        if piece.len() > room && overrun == Overrun::Fail {
             let message = format!("The upstream's answer is larger than the limit of {max_bytes} bytes.");
             return Err(Error::BadReply { message });
         }
+        let is_cut = piece.len() > room;
+        piece.truncate(room);
         if first.is_empty() && joined.is_empty() {
             first = piece;
-            continue;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&piece);
         }
-        joined.extend_from_slice(&std::mem::take(&mut first));
-        joined.extend_from_slice(&piece);
+        if is_cut {
+            break;
+        }
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
@@ -239,8 +247,15 @@ impl Clients {
         Ok(client)
     }
 
+    /// Forgets every client whose kind of connection is not `wanted`. Exchanges under way go on.
+    pub fn retain(&self, wanted: impl Fn(&Connection) -> bool) {
+        if let Ok(mut clients) = self.by_connection.write() {
+            clients.retain(|connection, _| wanted(connection));
+        }
+    }
+
     /// A plain GET for the model lists and reachability checks; calls no model (rule K6).
-    /// Waits up to the connection's connect timeout plus `patience`.
+    /// Waits up to `patience` for everything together.
     pub async fn fetch(
         &self,
         connection: &Connection,
@@ -253,7 +268,8 @@ impl Clients {
         let fetched = async {
             let response = client.execute(request).await.map_err(|error| unsent(&error))?;
             let (head, body) = http::Response::from(response).into_parts();
-            Ok((head.status, read(body, 8 * 1024 * 1024, Overrun::Fail).await?))
+            let body = body.map_err(reqwest::Error::without_url);
+            Ok((head.status, read(body, MAX_LIST_BYTES, Overrun::Fail).await?))
         };
         tokio::time::timeout(patience, fetched).await.unwrap_or(Err(Error::Timeout(Clock::Total)))
     }
@@ -298,3 +314,6 @@ fn tls(connection: &Connection) -> Result<rustls::ClientConfig, String> {
         .with_no_client_auth();
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;
