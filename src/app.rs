@@ -3,27 +3,36 @@
 //! Everything that lives longer than a configuration is made once (the limiters, the upstream
 //! connections, the stacks); what a configuration says is a table and a snapshot, swapped whole.
 
-use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
-    call::{Call, Caller, Limits, Reply},
-    config::Config,
+    call::{Call, Caller, Connection, Limits, Reply},
+    config::{Config, Tls},
     error::{Error, Result},
     layers::{AdmitLayer, ClocksLayer, Limiters, RetryLayer, Scope, SlotsLayer},
-    routing::{Dispatch, Table, discovery, table::Listed},
+    routing::{
+        Dispatch, Table,
+        discovery::{self, Whom},
+        table::Listed,
+    },
     server::{self, Directory, Front, Lifecycle, ModelEntry, Pricing, Server, Settings, auth::Keys},
     telemetry::Metrics,
     upstream::transport::{Bounds, Clients, Transport},
     wire,
 };
 
-/// How often the providers' model lists are asked for again.
-const LISTS_EVERY: Duration = Duration::from_secs(300);
+/// How often the servers that may run on this machine are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Every so many looks, the configured providers' lists are asked for again as well.
+const LOOKS_PER_LIST: u32 = 10;
 
 /// What one exchange with an upstream passes through, from the outside in.
 pub fn upstream_stack(transport: Transport) -> BoxCloneSyncService<Call, Reply, Error> {
@@ -69,7 +78,19 @@ struct House {
     /// Asks for the model lists to be fetched now.
     lists_wanted: Notify,
     /// Tells that every list has been asked for once.
-    lists_seen: Notify,
+    lists_seen: watch::Sender<bool>,
+    /// What only a restart changes.
+    fixed: Fixed,
+}
+
+/// The values that are read once, at the start.
+#[derive(Debug, PartialEq)]
+struct Fixed {
+    listen: SocketAddr,
+    tls: Option<Tls>,
+    drain: Duration,
+    max_frame: u64,
+    max_reply: u64,
 }
 
 /// What the server reads of a configuration.
@@ -124,7 +145,7 @@ impl Gateway {
 
     /// Waits until every provider has been asked for its models once.
     pub async fn lists_seen(&self) {
-        self.house.lists_seen.notified().await;
+        let _ = self.house.lists_seen.subscribe().wait_for(|seen| *seen).await;
     }
 
     /// The names of the models found so far, as a key with all rights sees them.
@@ -133,8 +154,18 @@ impl Gateway {
     }
 
     /// Puts a new configuration in force. Open streams keep the one they began with (rule K1).
-    pub fn reload(&self, config: Config) {
+    /// What only a restart can change stays as it is, with a warning that names it.
+    ///
+    /// # Errors
+    /// A sentence for the operator: without keys nobody but this machine may be served (rule X1),
+    /// and the address served is still the old one. Then nothing has changed.
+    pub fn reload(&self, config: Config) -> Result<(), String> {
+        if config.keys.is_empty() && !self.address.ip().is_loopback() {
+            let address = self.address;
+            return Err(format!("without keys only a loopback address is served, and until a restart it is {address}"));
+        }
         self.house.reload(config);
+        Ok(())
     }
 
     /// Stops: not ready at once, open answers end up to the drain limit, then they are cut
@@ -168,11 +199,14 @@ fn start<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> J
 
 /// Keeps the providers' model lists fresh, for ever.
 async fn keep_lists(house: Arc<House>) {
+    let mut looks = 0;
     loop {
+        let whom = if looks % LOOKS_PER_LIST == 0 { Whom::Everybody } else { Whom::Implied };
         let table = house.table.load_full();
-        discovery::refresh(&table, &house.clients).await;
-        house.lists_seen.notify_waiters();
-        let _ = tokio::time::timeout(LISTS_EVERY, house.lists_wanted.notified()).await;
+        discovery::refresh(&table, &house.clients, whom).await;
+        house.lists_seen.send_replace(true);
+        let wanted = tokio::time::timeout(LOOK_EVERY, house.lists_wanted.notified()).await.is_ok();
+        looks = if wanted { 0 } else { looks + 1 };
     }
 }
 
@@ -182,41 +216,31 @@ impl House {
     fn new(config: Config) -> Self {
         let config = Arc::new(config);
         Self {
+            fixed: Fixed::new(&config),
             snapshot: ArcSwap::from_pointee(Snapshot::new(&config)),
             table: Arc::new(ArcSwap::from_pointee(Table::new(config))),
             limiters: Arc::new(Limiters::new()),
             clients: Arc::default(),
             lifecycle: Lifecycle::default(),
             lists_wanted: Notify::new(),
-            lists_seen: Notify::new(),
+            lists_seen: watch::Sender::new(false),
         }
     }
 
     fn reload(&self, config: Config) {
         let config = Arc::new(config);
-        let waiting = only_at_start(self.table.load().config(), &config);
+        let waiting = self.fixed.changed(&Fixed::new(&config));
         if !waiting.is_empty() {
             tracing::warn!("in force after a restart only: {}", waiting.join(", "));
         }
-        let table = Table::new(Arc::clone(&config));
-        table.inherit(&self.table.load());
+        let table = Table::after(Arc::clone(&config), Some(&self.table.load()));
+        let wanted: HashSet<Connection> = table.connections().cloned().collect();
         self.table.store(Arc::new(table));
+        self.clients.retain(|connection| wanted.contains(connection));
         self.snapshot.store(Arc::new(Snapshot::new(&config)));
         self.limiters.retain(|scope, limits| is_configured(&config, scope, limits));
         self.lists_wanted.notify_one();
     }
-}
-
-/// The fields that differ and are read at the start only.
-fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
-    let fields = [
-        ("listen", old.listen != new.listen),
-        ("tls", old.tls != new.tls),
-        ("server.drain", old.server.drain != new.server.drain),
-        ("server.max-frame", old.server.max_frame != new.server.max_frame),
-        ("server.max-reply", old.server.max_reply != new.server.max_reply),
-    ];
-    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
 /// Whether a limit in use is still what the configuration says.
@@ -260,6 +284,32 @@ impl Directory for House {
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("House").field("lifecycle", &self.lifecycle).finish_non_exhaustive()
+    }
+}
+
+// === impl Fixed ===
+
+impl Fixed {
+    fn new(config: &Config) -> Self {
+        Self {
+            listen: config.listen,
+            tls: config.tls.clone(),
+            drain: config.server.drain,
+            max_frame: config.server.max_frame,
+            max_reply: config.server.max_reply,
+        }
+    }
+
+    /// The names of the values that differ in `new`, as the file spells them.
+    fn changed(&self, new: &Self) -> Vec<&'static str> {
+        let values = [
+            ("listen", self.listen != new.listen),
+            ("tls", self.tls != new.tls),
+            ("server.drain", self.drain != new.drain),
+            ("server.max-frame", self.max_frame != new.max_frame),
+            ("server.max-reply", self.max_reply != new.max_reply),
+        ];
+        values.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }
 }
 

@@ -92,19 +92,19 @@ async fn tend(gateway: &Gateway, place: &Place, watch: Option<Watch>, signals: &
 
 /// A valid file is live at once; a broken one changes nothing and says so (rule K1).
 fn reload(gateway: &Gateway, place: &Place) {
-    match load(place) {
+    let reloaded = match load(place) {
         Ok(config) => {
             for warning in &config.warnings {
                 tracing::warn!("{warning}");
             }
-            gateway.reload(config);
-            telemetry::reloaded(true);
-            tracing::info!("configuration reloaded");
+            gateway.reload(config)
         }
-        Err(report) => {
-            telemetry::reloaded(false);
-            tracing::error!("the configuration has not been reloaded; the old one stays in force\n{report}");
-        }
+        Err(report) => Err(report.to_string()),
+    };
+    telemetry::reloaded(reloaded.is_ok());
+    match reloaded {
+        Ok(()) => tracing::info!("configuration reloaded"),
+        Err(why) => tracing::error!("the configuration has not been reloaded; the old one stays in force\n{why}"),
     }
 }
 

@@ -317,6 +317,17 @@ retry = { attempts = 7 }
     assert!(config.explain("ollama/anything").is_some() && config.explain("nothing").is_none());
 }
 
+/// F3: a provider may have any number of keys.
+#[test]
+fn a_list_of_keys_may_have_any_length() {
+    for count in 1..6 {
+        let keys: Vec<String> = (1..=count).map(|key| format!("\"sk-{key}\"")).collect();
+        let config = config(&format!("[providers.openai]\napi-key = [{}]\n", keys.join(", ")), []);
+        let found: Vec<&str> = config.providers["openai"].api_keys.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(found.join(","), keys.join(",").replace('"', ""));
+    }
+}
+
 /// O1: a clock nobody set does not cut off a whole answer, and the nearest one that was set does.
 #[test]
 fn whole_answers_have_the_first_event_clock_only_where_it_is_set() {

@@ -60,8 +60,9 @@ pub(super) struct Hidden(pub(super) String);
 #[serde(untagged)]
 #[schemars(inline)]
 pub(super) enum OneOrMany<T> {
-    One(T),
+    /// First, since a list of as many texts as a table has fields would pass for that table.
     Many(Vec<T>),
+    One(T),
 }
 
 /// A number of bytes: `33554432`, or text with a unit, `"32MiB"`.

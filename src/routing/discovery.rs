@@ -18,13 +18,22 @@ use crate::{
 
 /// How long one list may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Providers asked at the same time.
-const AT_ONCE: usize = 8;
+/// Providers asked at the same time: more than most have, so that none waits for a slow one.
+const AT_ONCE: usize = 64;
 
-/// Asks every provider for its list once. One that does not answer keeps the list it had, unless
-/// it was only looked for, not configured: then it is gone.
-pub async fn refresh(table: &Table, clients: &Clients) {
-    let upstreams: Vec<Arc<Upstream>> = table.upstreams().filter(|upstream| upstream.is_remote()).cloned().collect();
+/// Whom to ask for a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    Everybody,
+    /// The servers that may or may not run on this machine.
+    Implied,
+}
+
+/// Asks providers for their lists once, slow ones beside quick ones. One that does not answer
+/// keeps the list it had, unless it was only looked for, not configured: then it is gone.
+pub async fn refresh(table: &Table, clients: &Clients, whom: Whom) {
+    let is_asked = |upstream: &&Arc<Upstream>| upstream.is_remote() && (whom == Whom::Everybody || upstream.is_implied);
+    let upstreams: Vec<Arc<Upstream>> = table.upstreams().filter(is_asked).cloned().collect();
     stream::iter(upstreams)
         .for_each_concurrent(AT_ONCE, |upstream| async move {
             match list(&upstream, clients).await {

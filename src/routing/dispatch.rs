@@ -5,6 +5,11 @@
 //! an error allows is its own verdict ([`Error::verdict`]); retrying the same target is the retry
 //! layer's, which has given up when an error arrives.
 //!
+//! When no target answers, the client gets the one error that helps it most: its own mistake where
+//! an upstream named one; else the first target's failure that time may cure; and only where no
+//! target could ever have served the call, the first reason why. So a dead fallback never hides
+//! that the primary was merely busy.
+//!
 //! Cost per call: one load of the table, the plan (shared routes), the request's headers, and the
 //! boxed futures of the layers.
 
@@ -14,11 +19,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
@@ -34,11 +39,14 @@ use crate::{
         Answer, AnswerBody, Attempts, Call, Dialect, End, Failure, Frames, Inbound, Limits, Notes, Reply, ReplyBody,
         Reservation, Tally,
     },
-    error::{Error, Result, Verdict},
+    error::{Class, Error, Result, Verdict},
     ir,
     layers::{Limiters, Scope, Settlement},
     wire::{self, Asked, Memo, Relay, openai_chat, translate},
 };
+
+/// Thirty years: no call lasts so long.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// The service under admission: a client's call in, bytes in the client's dialect out.
 #[derive(Debug, Clone)]
@@ -58,11 +66,29 @@ struct Walk {
     notes: Notes,
 }
 
-/// Why a target did not answer, and whether another may be asked.
+/// Why a target did not answer, and what that is worth to the client.
 struct Refused {
     error: Error,
-    /// The error is the client's own: nobody else is asked.
+    worth: Worth,
+    /// Nobody else is asked.
     is_final: bool,
+}
+
+/// How much an error helps the client, compared with another target's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// This target cannot serve it, now or later.
+    Unfit,
+    /// The target may serve it another time.
+    Passing,
+    /// It is the client's own, whoever is asked.
+    Own,
+}
+
+/// An accepted reply in the client's dialect.
+enum Readied {
+    Whole(Bytes, Tally),
+    Stream(Frames, Box<dyn Relay>),
 }
 
 // === impl Dispatch ===
@@ -109,43 +135,50 @@ impl Walk {
             Ok(plan) => plan,
             Err(error) => return Err(self.fail(error)),
         };
-        let mut last = None;
+        let mut best: Option<Refused> = None;
         for route in order(plan) {
-            match self.try_target(&route).await {
+            let refused = match self.try_target(&route).await {
                 Ok(answer) => return Ok(answer),
-                Err(refused) => {
-                    last = Some(refused.error);
-                    if refused.is_final {
-                        break;
-                    }
-                }
+                Err(refused) => refused,
+            };
+            let is_final = refused.is_final;
+            if best.as_ref().is_none_or(|best| best.worth < refused.worth) {
+                best = Some(refused);
+            }
+            if is_final {
+                break;
             }
         }
         let none = || Error::NoTarget { message: "No configured target serves this model.".into(), retry_after: None };
-        Err(self.fail(last.unwrap_or_else(none)))
+        Err(self.fail(best.map_or_else(none, |best| best.error)))
     }
 
     /// Asks one target, within its provider's own limits.
     async fn try_target(&mut self, route: &Arc<Route>) -> Result<Answer, Refused> {
         // Another target may be able to carry what this one cannot, or have room.
-        let other = |error| Refused { error, is_final: false };
-        let prepared = self.source.prepare(route).map_err(other)?;
-        let reservation = self.reserve(route).map_err(other)?;
+        let unfit = |error| Refused { error, worth: Worth::Unfit, is_final: false };
+        let full = |error| Refused { error, worth: Worth::Passing, is_final: false };
+        let prepared = self.source.prepare(route).map_err(unfit)?;
+        let reservation = self.reserve(route).map_err(full)?;
         self.notes.target = Some(Arc::clone(&route.target.label));
         self.settlement.target(&route.target.label, &route.metrics);
 
         let in_flight = InFlight::new(Arc::clone(route));
         let began = Instant::now();
-        match self.try_keys(route, &prepared).await {
-            Ok(reply) => {
+        let replied = self.try_keys(route, &prepared).await;
+        match replied.and_then(|reply| self.ready(reply, prepared)) {
+            Ok(readied) => {
                 route.load.first_event(began.elapsed());
                 self.settlement.hold(reservation);
-                Ok(self.answer(reply, prepared, in_flight)?)
+                Ok(self.answer(readied, in_flight))
             }
             Err(error) => {
-                route.load.failed();
                 reservation.settle(0);
-                Err(error.into())
+                let refused = Refused::from(error);
+                if !refused.is_final {
+                    route.load.failed();
+                }
+                Err(refused)
             }
         }
     }
@@ -200,60 +233,70 @@ impl Walk {
             dialect: prepared.dialect,
             stream: inbound.stream,
             request,
-            deadline: inbound.started + route.target.policy.deadlines.total,
+            deadline: after(inbound.started, route.target.policy.deadlines.total),
             rotates,
             attempts: self.attempts.clone(),
         })
     }
 
-    /// Turns an accepted reply into the client's bytes and ends the call with them.
-    fn answer(&mut self, reply: Reply, prepared: Prepared, in_flight: InFlight) -> Result<Answer> {
-        self.settlement.first_event();
-        self.notes.dropped = prepared.dropped;
-        self.notes.upstream_request_id = wire::upstream_error::request_id(&reply.head.headers);
-        let body = match (reply.body, prepared.way_back) {
-            (ReplyBody::Frames(frames), way_back) => self.stream(frames, prepared.dialect, way_back, in_flight)?,
+    /// Reads an accepted reply for the client. A whole answer that is none is still this target's
+    /// failure, so nothing of the call is settled here.
+    fn ready(&mut self, reply: Reply, prepared: Prepared) -> Result<Readied> {
+        let upstream_request_id = wire::upstream_error::request_id(&reply.head.headers);
+        let (dialect, way_back) = (prepared.dialect, prepared.way_back);
+        let readied = match (reply.body, way_back) {
+            (ReplyBody::Frames(frames), way_back) => Readied::Stream(frames, self.relay(dialect, way_back)?),
             (ReplyBody::Whole(bytes), WayBack::Passthrough) if !self.source.inbound.stream => {
                 let (bytes, tally) = openai_chat::unary(&bytes)?;
-                self.finish(&tally);
-                AnswerBody::Whole(bytes)
+                Readied::Whole(bytes, tally)
             }
-            (ReplyBody::Whole(bytes), WayBack::Passthrough) => {
-                self.whole(&bytes, prepared.dialect, &Memo::default())?
-            }
-            (ReplyBody::Whole(bytes), WayBack::Translate(memo)) => self.whole(&bytes, prepared.dialect, &memo)?,
+            (ReplyBody::Whole(bytes), WayBack::Passthrough) => self.whole(&bytes, dialect, &Memo::default())?,
+            (ReplyBody::Whole(bytes), WayBack::Translate(memo)) => self.whole(&bytes, dialect, &memo)?,
         };
-        Ok(Answer { notes: self.notes(), body })
+        self.notes.dropped = prepared.dropped;
+        self.notes.upstream_request_id = upstream_request_id;
+        Ok(readied)
     }
 
-    fn stream(
-        &mut self,
-        frames: Frames,
-        dialect: Dialect,
-        way_back: WayBack,
-        in_flight: InFlight,
-    ) -> Result<AnswerBody> {
-        let relay: Box<dyn Relay> = match way_back {
-            WayBack::Passthrough => {
-                Box::new(openai_chat::Passthrough::new(self.source.inbound.include_usage).standing_in(&self.asked()))
+    /// Hands the client its answer, and the call's end to whoever sees it.
+    fn answer(&mut self, readied: Readied, in_flight: InFlight) -> Answer {
+        self.settlement.first_event();
+        let body = match readied {
+            Readied::Stream(frames, relay) => {
+                let stream = RelayStream::new(frames, relay, self.settlement.take(), in_flight);
+                AnswerBody::Stream(Box::pin(stream))
             }
+            Readied::Whole(bytes, tally) => {
+                self.settlement.end(&End::Finished, &tally);
+                if self.source.inbound.stream {
+                    AnswerBody::Stream(Box::pin(stream::iter([Ok(bytes)])))
+                } else {
+                    AnswerBody::Whole(bytes)
+                }
+            }
+        };
+        Answer { notes: self.notes(), body }
+    }
+
+    fn relay(&self, dialect: Dialect, way_back: WayBack) -> Result<Box<dyn Relay>> {
+        let asked = self.asked();
+        Ok(match way_back {
+            WayBack::Passthrough => Box::new(openai_chat::Passthrough::new(asked.include_usage).standing_in(&asked)),
             WayBack::Translate(memo) => Box::new(translate::Translate::new(
                 wire::upstream(dialect).decoder(memo),
-                client(self.source.inbound.dialect)?.encoder(self.asked()),
+                client(self.source.inbound.dialect)?.encoder(asked),
             )),
-        };
-        let stream = RelayStream::new(frames, relay, self.settlement.take(), in_flight);
-        Ok(AnswerBody::Stream(Box::pin(stream)))
+        })
     }
 
     /// A whole answer through the canonical form; as a stream when the client asked for one and
     /// the upstream did not stream.
-    fn whole(&mut self, bytes: &[u8], dialect: Dialect, memo: &Memo) -> Result<AnswerBody> {
+    fn whole(&self, bytes: &[u8], dialect: Dialect, memo: &Memo) -> Result<Readied> {
         let client = client(self.source.inbound.dialect)?;
         let response = wire::upstream(dialect).decode(bytes, memo)?;
-        self.finish(&tally(&response));
+        let tally = tally(&response);
         if !self.source.inbound.stream {
-            return Ok(AnswerBody::Whole(client.encode(&response, &self.asked())));
+            return Ok(Readied::Whole(client.encode(&response, &self.asked()), tally));
         }
         let mut encoder = client.encoder(self.asked());
         let mut out = BytesMut::new();
@@ -261,7 +304,7 @@ impl Walk {
             encoder.event(&event, &mut out);
         }
         encoder.finish(&mut out);
-        Ok(AnswerBody::Stream(Box::pin(stream::iter([Ok(out.freeze())]))))
+        Ok(Readied::Whole(out.freeze(), tally))
     }
 
     fn asked(&self) -> Asked {
@@ -275,10 +318,6 @@ impl Walk {
         }
     }
 
-    fn finish(&mut self, tally: &Tally) {
-        self.settlement.end(&End::Finished, tally);
-    }
-
     fn fail(&mut self, error: Error) -> Failure {
         self.settlement.end(&End::Failed(error.clone()), &Tally::default());
         Failure { error, notes: self.notes() }
@@ -287,6 +326,11 @@ impl Walk {
     fn notes(&mut self) -> Notes {
         Notes { attempts: self.attempts.count(), ..std::mem::take(&mut self.notes) }
     }
+}
+
+/// A moment after another; one too far away for the clock to tell is as good as never.
+fn after(start: Instant, lasts: Duration) -> Instant {
+    start.checked_add(lasts).unwrap_or_else(|| start + NEVER)
 }
 
 /// The counts of a whole answer.
@@ -311,6 +355,19 @@ fn tally(response: &ir::Response) -> Tally {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        Self { is_final: error.verdict() == Verdict::Return, error }
+        let is_unfit = match &error {
+            Error::Upstream(upstream) => matches!(upstream.class, Class::NotFound | Class::Credentials | Class::Quota),
+            error => matches!(error, Error::Internal { .. }),
+        };
+        let is_final = error.verdict() == Verdict::Return;
+        let worth = match (is_unfit, is_final) {
+            (true, _) => Worth::Unfit,
+            (false, true) => Worth::Own,
+            (false, false) => Worth::Passing,
+        };
+        Self { error, worth, is_final }
     }
 }
+
+#[cfg(test)]
+mod tests;

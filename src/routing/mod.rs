@@ -8,6 +8,8 @@ mod order;
 mod prepare;
 mod relay;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 pub use dispatch::Dispatch;
 pub use table::Table;

@@ -32,18 +32,29 @@ pub(super) fn order(plan: Plan) -> Vec<Arc<Route>> {
     if routes.len() < 2 {
         return routes;
     }
+    let now = Instant::now();
     match plan.strategy {
         Strategy::Ordered => {}
         Strategy::Weighted => weighted(&mut routes, &mut rand::rng()),
         Strategy::LeastBusy => routes.sort_by_key(|route| route.load.in_flight.load(Ordering::Relaxed)),
-        // A route never tried sorts first, so that it gets measured.
-        Strategy::Fastest => routes.sort_by_key(|route| route.load.first_event_us.load(Ordering::Relaxed)),
+        Strategy::Fastest => fastest(&mut routes),
         Strategy::Cheapest => routes.sort_by(|a, b| price(a).total_cmp(&price(b))),
     }
-    // Whoever has just refused all keys is asked only when nobody else is left (rule F3).
-    let now = Instant::now();
+    // Whoever was told to stay away is asked last, but asked: by then nobody else is left.
     routes.sort_by_cached_key(|route| route.upstream.keys.is_resting(now));
     routes
+}
+
+/// A route never tried sorts first, so that it gets measured; one passed over is thought a little
+/// quicker each time, so that a slow one is looked at again now and then.
+fn fastest(routes: &mut [Arc<Route>]) {
+    routes.sort_by_key(|route| route.load.first_event_us.load(Ordering::Relaxed));
+    for route in routes.iter().skip(1) {
+        let before = route.load.first_event_us.load(Ordering::Relaxed);
+        if before > 0 {
+            route.load.first_event_us.store((before - before / 64).max(1), Ordering::Relaxed);
+        }
+    }
 }
 
 /// A random order in which each next one is drawn by weight. A weight of 0 comes last.
@@ -105,5 +116,110 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.load.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::{
+        error::Error,
+        routing::testing::{caller, status, table},
+    };
+
+    fn plan(strategy: &str, targets: &str) -> Plan {
+        let text = format!(
+            "[providers.openai]\napi-key = \"sk-a\"\n[providers.anthropic]\napi-key = \"sk-b\"\n\
+             [providers.lab]\ntype = \"openai-compatible\"\nbase-url = \"http://127.0.0.1:1/v1\"\n\
+             [models.m]\nstrategy = \"{strategy}\"\ntargets = [{targets}]\n"
+        );
+        table(&text).plan("m", None, &caller(&["*"])).unwrap()
+    }
+
+    fn again(plan: &Plan) -> Plan {
+        Plan { strategy: plan.strategy, routes: plan.routes.clone() }
+    }
+
+    fn models(routes: &[Arc<Route>]) -> Vec<&str> {
+        routes.iter().map(|route| &*route.target.model).collect()
+    }
+
+    fn ordered(plan: &Plan) -> Vec<String> {
+        models(&order(again(plan))).into_iter().map(ToOwned::to_owned).collect()
+    }
+
+    const ABC: &str = r#""lab/a", "lab/b", "lab/c""#;
+
+    /// Three to one, and no target is lost or asked twice.
+    #[test]
+    fn weights_are_the_chance_of_the_first_place() {
+        let plan = plan(
+            "weighted",
+            r#"{ to = "lab/a", weight = 6 }, { to = "lab/b", weight = 3 }, { to = "lab/c", weight = 1 }"#,
+        );
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut first = BTreeMap::new();
+        for _ in 0..10_000 {
+            let mut routes = plan.routes.clone();
+            weighted(&mut routes, &mut rng);
+            *first.entry(models(&routes)[0].to_owned()).or_insert(0_u32) += 1;
+            let mut all = models(&routes);
+            all.sort_unstable();
+            assert_eq!(all, ["a", "b", "c"]);
+        }
+        for (model, expected) in [("a", 6000), ("b", 3000), ("c", 1000)] {
+            assert!(first[model].abs_diff(expected) < 200, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn the_least_busy_is_first() {
+        let plan = plan("least-busy", ABC);
+        let busy = [0, 0, 1].map(|at| InFlight::new(Arc::clone(&plan.routes[at])));
+        assert_eq!(ordered(&plan), ["c", "b", "a"]);
+        drop(busy);
+        assert_eq!(ordered(&plan), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_fastest_is_first_and_the_rest_is_not_forgotten() {
+        let plan = plan("fastest", ABC);
+        let load = |at: usize| &plan.routes[at].load;
+        load(0).first_event(Duration::from_millis(300));
+        load(1).first_event(Duration::from_millis(100));
+        assert_eq!(ordered(&plan), ["c", "b", "a"], "what was never measured is");
+        load(2).failed();
+        let mut firsts = Vec::new();
+        for _ in 0..2000 {
+            load(1).first_event(Duration::from_millis(100));
+            firsts.push(ordered(&plan).swap_remove(0));
+        }
+        assert_eq!(firsts[0], "b");
+        assert!(firsts.contains(&"a".into()) && firsts.contains(&"c".into()), "each has another chance");
+        assert!(firsts.iter().take(60).all(|model| model == "b"), "but not soon");
+    }
+
+    #[test]
+    fn the_cheapest_is_first_and_unknown_prices_last() {
+        let plan = plan("cheapest", r#""lab/free", "openai/gpt-5", "openai/gpt-5-mini""#);
+        assert_eq!(ordered(&plan), ["gpt-5-mini", "gpt-5", "free"]);
+    }
+
+    /// F2, regression 58: a provider that said it has no money or no room is asked last for as long
+    /// as it rests, also when it has but one key.
+    #[tokio::test(start_paused = true)]
+    async fn who_rests_comes_last() {
+        let plan = plan("ordered", r#""openai/a", "lab/b", "anthropic/c""#);
+        assert_eq!(ordered(&plan), ["a", "b", "c"]);
+        plan.routes[0].upstream.keys.rest(0, &status(402), Instant::now());
+        assert_eq!(ordered(&plan), ["b", "c", "a"]);
+        plan.routes[2].upstream.keys.rest(0, &Error::ShuttingDown, Instant::now());
+        assert_eq!(ordered(&plan), ["b", "c", "a"]);
+        tokio::time::advance(Duration::from_secs(301)).await;
+        assert_eq!(ordered(&plan), ["a", "b", "c"]);
     }
 }

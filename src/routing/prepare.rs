@@ -109,8 +109,12 @@ impl Source {
             let message = format!("`{}` is not supported by {target}.", loss.field);
             return Err(Error::invalid(message, &loss.field, "unsupported_parameter"));
         }
-        let mut dropped: Vec<String> = losses.into_iter().map(|loss| loss.field).collect();
-        dropped.dedup();
+        let mut dropped: Vec<String> = Vec::with_capacity(losses.len());
+        for loss in losses {
+            if !dropped.contains(&loss.field) {
+                dropped.push(loss.field);
+            }
+        }
         Ok(dropped)
     }
 
@@ -163,4 +167,144 @@ struct Written {
     headers: HeaderMap,
     way_back: WayBack,
     losses: Vec<Loss>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::routing::testing::{caller, hello, inbound, table};
+
+    const TEXT: &str = r#"
+headers = { x-all = "1" }
+[providers.openai]
+api-key = "sk-one"
+headers = { x-own = "2", traceparent = "mine" }
+[providers.anthropic]
+api-key = "sk-two"
+[providers.lab]
+type = "openai-compatible"
+base-url = "http://127.0.0.1:1/v1"
+[models.named]
+targets = ["openai/gpt-5-mini"]
+headers = { x-own = "3" }
+"#;
+
+    fn route(model: &str) -> Arc<Route> {
+        table(TEXT).plan(model, None, &caller(&["*"])).unwrap().routes.swap_remove(0)
+    }
+
+    fn prepare(inbound: Inbound, model: &str) -> Result<Prepared> {
+        Source::new(inbound).prepare(&route(model))
+    }
+
+    /// S2, C1: a body that needs no edit is not even copied.
+    #[test]
+    fn what_need_not_differ_is_the_clients_own_memory() {
+        let inbound =
+            inbound("lab/m", false, r#"{ "x":1.0e2, "model" : "m", "messages":[{"role":"user","content":"é"}]}"#);
+        let (start, body) = (inbound.body.as_ptr(), inbound.body.clone());
+        let prepared = prepare(inbound, "lab/m").unwrap();
+        assert_eq!(prepared.request.body(), &body);
+        assert_eq!(prepared.request.body().as_ptr(), start);
+        assert!(matches!(prepared.way_back, WayBack::Passthrough) && prepared.dropped.is_empty());
+    }
+
+    /// S2, P2: only the model's name differs, wherever it stands and however it is spelled.
+    #[test]
+    fn the_model_is_spliced_and_nothing_else() {
+        for (body, expected) in [
+            (
+                r#"{"n":1.50,"model":"lab/m","messages":[{"role":"user","content":"\u00e9"}],"z":null}"#,
+                r#"{"n":1.50,"model":"m","messages":[{"role":"user","content":"\u00e9"}],"z":null}"#,
+            ),
+            (r#"{"model":"lab\/m","messages":[]}"#, r#"{"model":"m","messages":[]}"#),
+        ] {
+            let prepared = prepare(inbound("lab/m", false, body), "lab/m").unwrap();
+            assert_eq!(prepared.request.body(), expected);
+        }
+    }
+
+    /// S4, regression 2: the gateway asks for the counts it needs itself, in streams only.
+    #[test]
+    fn usage_is_asked_for() {
+        let ask = |stream| {
+            let prepared = prepare(hello("openai/gpt-5-mini", stream), "openai/gpt-5-mini").unwrap();
+            serde_json::from_slice::<serde_json::Value>(prepared.request.body()).unwrap()["stream_options"].clone()
+        };
+        assert_eq!(ask(true), serde_json::json!({"include_usage": true}));
+        assert_eq!(ask(false), serde_json::Value::Null);
+    }
+
+    /// Design section 6.2: a loss that changes the meaning is a 400, any other is told, and in
+    /// strict mode refused as well.
+    #[test]
+    fn losses_are_named_or_refused() {
+        let body = |extra: &str| format!(r#"{{"model":"x","messages":[{{"role":"user","content":"hi"}}],{extra}}}"#);
+        let call = |extra: &str, strict| {
+            let mut inbound = inbound("x", false, &body(extra));
+            inbound.strict = strict;
+            prepare(inbound, "anthropic/claude-haiku-4-5")
+        };
+        let prepared = call(r#""seed":7,"logit_bias":{"1":2}"#, false).unwrap();
+        assert!(prepared.dropped.contains(&"seed".to_owned()), "{:?}", prepared.dropped);
+        let mut unique = prepared.dropped.clone();
+        unique.dedup();
+        assert_eq!(unique, prepared.dropped);
+        assert!(matches!(prepared.way_back, WayBack::Translate(_)));
+        for (extra, strict, field) in [(r#""seed":7"#, true, "seed"), (r#""n":2"#, false, "n")] {
+            let Err(Error::Invalid { message, param, code }) = call(extra, strict) else { panic!("{extra} passed") };
+            assert_eq!((param.as_deref(), code), (Some(field), Some("unsupported_parameter")));
+            assert!(message.contains("anthropic/claude-haiku-4-5"), "{message}");
+        }
+    }
+
+    /// Design section 6.9, X3: the few headers that travel, per target, and the operator's own;
+    /// never a client's key, host or cookie.
+    #[test]
+    fn few_headers_travel() {
+        let call = |target: &str| {
+            let mut inbound = hello(target, false);
+            for (name, value) in [
+                ("openai-beta", "x=1"),
+                ("anthropic-beta", "y-2"),
+                ("traceparent", "00-1"),
+                ("authorization", "Bearer client"),
+                ("x-api-key", "client"),
+                ("cookie", "client"),
+                ("host", "evil"),
+                ("x-stainless-lang", "python"),
+                ("content-encoding", "gzip"),
+                ("x-forwarded-host", "evil"),
+            ] {
+                inbound.headers.append(name, value.parse().unwrap());
+            }
+            prepare(inbound, target).unwrap().request
+        };
+        let names = |request: &http::Request<Bytes>| {
+            let mut names: Vec<_> = request.headers().keys().map(ToString::to_string).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let openai = call("named");
+        assert_eq!(names(&openai), "accept-encoding content-type openai-beta traceparent user-agent x-all x-own");
+        let header = |name: &str| openai.headers()[name].to_str().unwrap();
+        assert_eq!([header("x-own"), header("traceparent"), header("x-all")], ["3", "mine", "1"], "the nearest wins");
+        assert_eq!(openai.uri(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(names(&call("lab/m")), "accept-encoding content-type traceparent user-agent x-all");
+        let anthropic = names(&call("anthropic/claude-haiku-4-5"));
+        assert!(anthropic.contains("anthropic-beta") && !anthropic.contains("openai-beta"), "{anthropic}");
+    }
+
+    /// X4: what a provider's key has signed shows it nowhere.
+    #[test]
+    fn a_signed_request_shows_no_secret() {
+        let route = route("openai/gpt-5-mini");
+        let mut request = Source::new(hello("x", false)).prepare(&route).unwrap().request;
+        route.upstream.provider.sign(route.upstream.keys.credential(0), &mut request).unwrap();
+        assert_eq!(request.headers()["authorization"], "Bearer sk-one");
+        assert!(request.headers()["authorization"].is_sensitive());
+        assert!(!format!("{request:?} {route:?}").contains("sk-one"));
+    }
 }

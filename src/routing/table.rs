@@ -29,6 +29,8 @@ use crate::{
 
 /// Ad-hoc targets kept for the next call; further ones are made anew each time.
 const CACHED_TARGETS: usize = 1024;
+/// No model's name is longer, in bytes. What a client invents is compared, kept and logged.
+const LONGEST_NAME: usize = 512;
 /// Near misses named in a 404.
 const NEAR_MISSES: usize = 3;
 
@@ -99,26 +101,26 @@ impl Table {
     /// Builds the table. Providers of a type the catalogue does not know are refused by the
     /// configuration, so none is missing here.
     pub fn new(config: Arc<Config>) -> Self {
+        Self::after(config, None)
+    }
+
+    /// Builds the table that follows `old`. A provider that stayed keeps its model list and its
+    /// slots, which are still held by open calls (rule Q2); resting keys start anew.
+    pub fn after(config: Arc<Config>, old: Option<&Self>) -> Self {
         let configured = config.providers.values().map(|provider| (Arc::clone(provider), false));
         let implied = implied(&config).into_iter().map(|provider| (Arc::new(provider), true));
         let upstreams = configured
             .chain(implied)
             .filter_map(|(provider, is_implied)| Upstream::new(provider, is_implied, &config))
+            .map(|upstream| match old.and_then(|old| old.upstreams.get(upstream.config.name.as_str())) {
+                Some(before) => upstream.succeeding(before),
+                None => upstream,
+            })
             .map(|upstream| (upstream.config.name.as_str().into(), Arc::new(upstream)))
             .collect();
         let mut table = Self { config, upstreams, names: HashMap::new(), ad_hoc: RwLock::default() };
         table.names = table.config.models.values().map(|model| table.name(model)).collect();
         table
-    }
-
-    /// Takes over what the old table has learnt of providers that did not change: resting keys
-    /// start anew, but live model lists need not be fetched again.
-    pub fn inherit(&self, old: &Self) {
-        for (name, upstream) in &self.upstreams {
-            if let Some(before) = old.upstreams.get(name).filter(|before| before.base_url == upstream.base_url) {
-                upstream.listed.store(before.listed.load_full());
-            }
-        }
     }
 
     pub fn config(&self) -> &Arc<Config> {
@@ -129,6 +131,13 @@ impl Table {
         self.upstreams.values()
     }
 
+    /// Every kind of connection that a call under this configuration may need.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        let own = self.upstreams.values().map(|upstream| &upstream.connection);
+        let named = self.names.values().flat_map(|name| &name.routes).map(|route| &route.target.connection);
+        own.chain(named)
+    }
+
     pub fn has_provider(&self, name: &str) -> bool {
         self.upstreams.contains_key(name)
     }
@@ -136,11 +145,19 @@ impl Table {
     /// The targets of a model name, in configured order (design section 3). `pinned` holds the
     /// call to one provider.
     pub fn plan(&self, model: &str, pinned: Option<&str>, caller: &Caller) -> Result<Plan> {
+        if model.len() > LONGEST_NAME {
+            let message = format!("The model's name is longer than {LONGEST_NAME} bytes.");
+            return Err(Error::invalid(message, "model", "invalid_value"));
+        }
         let plan = match pinned {
-            Some(provider) => self.pinned(provider, model),
-            None => self.named(model).or_else(|| self.prefixed(model)).or_else(|| self.bare(model)),
+            Some(provider) => self.pinned(provider, model).filter(|plan| plan.is_open_to(caller)),
+            None if self.names.contains_key(model) => self.named(model).filter(|_| caller.may_call(model)),
+            None => {
+                let plan = self.prefixed(model).or_else(|| self.bare(model));
+                plan.filter(|plan| caller.may_call(model) || plan.is_open_to(caller))
+            }
         };
-        plan.filter(|plan| Self::allowed(caller, model, plan)).ok_or_else(|| self.not_found(model, pinned, caller))
+        plan.ok_or_else(|| self.not_found(model, pinned, caller))
     }
 
     /// Limits that hold for a model name whoever calls it.
@@ -159,18 +176,27 @@ impl Table {
             facts: name.routes.first().and_then(|route| route.facts),
         });
         let known = self.upstreams.iter().flat_map(|(provider, upstream)| {
-            upstream.offered().into_iter().map(move |id| Listed {
-                facts: providers::models::facts(&upstream.config.kind, &id),
-                id: format!("{provider}/{id}"),
-                owned_by: Arc::clone(provider),
+            upstream.offered().into_iter().filter_map(move |id| {
+                Some(Listed {
+                    facts: providers::models::facts(&upstream.config.kind, &id),
+                    id: self.callable(provider, &id, caller)?,
+                    owned_by: Arc::clone(provider),
+                })
             })
         });
-        own.chain(known).filter(|listed| caller.may_call(&listed.id)).collect()
+        own.filter(|listed| caller.may_call(&listed.id)).chain(known).collect()
     }
 
-    fn allowed(caller: &Caller, model: &str, plan: &Plan) -> bool {
-        caller.may_call(model)
-            || plan.routes.first().is_some_and(|route| plan.routes.len() == 1 && caller.may_call(&route.target.label))
+    /// The name under which this key may call a provider's model: with the provider before it, or
+    /// bare where only the bare id is the key's.
+    fn callable(&self, provider: &str, id: &str, caller: &Caller) -> Option<String> {
+        let whole = format!("{provider}/{id}");
+        if caller.may_call(&whole) {
+            return Some(whole);
+        }
+        let is_prefixed = id.split_once('/').is_some_and(|(provider, _)| self.upstreams.contains_key(provider));
+        let is_bare = caller.may_call(id) && !self.names.contains_key(id) && !is_prefixed;
+        (is_bare && self.offering(id).count() == 1).then(|| id.to_owned())
     }
 
     fn named(&self, model: &str) -> Option<Plan> {
@@ -186,14 +212,20 @@ impl Table {
 
     /// A bare id works when exactly one provider offers it.
     fn bare(&self, model: &str) -> Option<Plan> {
-        let mut offering = self.upstreams.values().filter(|upstream| upstream.offers(model));
+        let mut offering = self.offering(model);
         let upstream = offering.next()?;
         offering.next().is_none().then(|| self.single(upstream, model))
     }
 
+    fn offering(&self, model: &str) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.values().filter(move |upstream| upstream.offers(model))
+    }
+
     fn pinned(&self, provider: &str, model: &str) -> Option<Plan> {
         let upstream = self.upstreams.get(provider)?;
-        let own = model.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).unwrap_or(model);
+        let stripped = model.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+        // Some vendors have ids that begin with their own name.
+        let own = stripped.filter(|_| !upstream.offers(model)).unwrap_or(model);
         (!own.is_empty()).then(|| self.single(upstream, own))
     }
 
@@ -281,6 +313,15 @@ impl Table {
     }
 }
 
+// === impl Plan ===
+
+impl Plan {
+    /// Whether the key may call the one target by its full name.
+    fn is_open_to(&self, caller: &Caller) -> bool {
+        self.routes.iter().all(|route| caller.may_call(&route.target.label))
+    }
+}
+
 // === impl Upstream ===
 
 impl Upstream {
@@ -302,6 +343,17 @@ impl Upstream {
             slots: config.limits.concurrent.map(|slots| Arc::new(Semaphore::new(slots as usize))),
             config,
         })
+    }
+
+    /// Keeps what still holds of the same provider under the configuration before.
+    fn succeeding(mut self, before: &Self) -> Self {
+        if before.base_url == self.base_url {
+            self.listed.store(before.listed.load_full());
+        }
+        if before.config.limits.concurrent == self.config.limits.concurrent {
+            self.slots.clone_from(&before.slots);
+        }
+        self
     }
 
     /// Whether it is reached over a socket.
@@ -350,3 +402,6 @@ fn implied(config: &Config) -> Vec<ProviderConfig> {
         .chain([embedded])
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

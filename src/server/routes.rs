@@ -79,6 +79,7 @@ mod tests {
             extract::tests::compressed,
             testing::{Running, UNARY, chat, front, start, whole},
         },
+        telemetry::testing::Lines,
     };
 
     fn echo() -> Front {
@@ -255,14 +256,8 @@ mod tests {
     /// crate at any level, whatever happens to the call.
     #[tokio::test]
     async fn no_secret_is_logged() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&seen);
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || Sink(Arc::clone(&sink)))
-            .finish();
         // The test's runtime has one thread, so this holds for the server's tasks too.
-        let guard = tracing::subscriber::set_default(subscriber);
+        let log = Lines::listen();
         let server = start(front(|inbound: Inbound| async move {
             assert_ne!(inbound.model, "panic", "canary-panic");
             Ok(whole("{}"))
@@ -275,24 +270,11 @@ mod tests {
             server.exchange(request.replace("Bearer secret", "Basic canary-key")).await;
         }
         server.exchange(chat("/v1/chat/completions", keys, &UNARY.replace("fast", "panic"))).await;
-        drop(guard);
-        let lines = String::from_utf8(seen.lock().unwrap().clone()).unwrap();
+        let lines = log.text();
         assert!(lines.contains("unauthenticated"), "{lines}");
         let hash = crate::server::auth::Keys::hash("canary-key").map(|byte| format!("{byte:02x}")).concat();
         for secret in ["canary", "Bearer", &hash[..12]] {
             assert!(!lines.contains(secret), "{lines}");
-        }
-    }
-
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
         }
     }
 }

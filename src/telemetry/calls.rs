@@ -239,14 +239,10 @@ impl std::fmt::Debug for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Mutex, PoisonError},
-        time::Instant,
-    };
+    use std::time::Instant;
 
     use super::*;
-    use crate::telemetry::Metrics;
+    use crate::telemetry::{Metrics, testing::Lines};
 
     fn ended(outcome: Outcome, status: u16) -> Ended {
         Ended {
@@ -272,27 +268,10 @@ mod tests {
 
     /// The metrics, the log lines.
     fn recorded(work: impl FnOnce()) -> (String, String) {
-        #[derive(Clone, Default)]
-        struct Sink(Arc<Mutex<Vec<u8>>>);
-        impl io::Write for Sink {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || writer.clone())
-            .finish();
+        let lines = Lines::listen_json();
         let (recorder, metrics) = Metrics::local();
-        metrics::with_local_recorder(&recorder, || tracing::subscriber::with_default(subscriber, work));
-        let lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        metrics::with_local_recorder(&recorder, work);
+        let lines = lines.text();
         (metrics.render(), lines)
     }
 

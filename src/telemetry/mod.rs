@@ -7,6 +7,8 @@
 mod calls;
 mod logging;
 mod metrics;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use calls::{CallMetrics, Ended, InFlight, Outcome, Tokens, record};
 pub use logging::{Format, Logs, log_to_stderr};

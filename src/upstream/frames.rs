@@ -40,11 +40,14 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if let Some(frame) = self.framer.next() {
-                return Poll::Ready(Some(frame.map_err(|error| Error::BadReply { message: error.to_string() })));
-            }
-            if self.ended {
-                return Poll::Ready(None);
+            match self.framer.next() {
+                Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(Error::BadReply { message: error.to_string() })));
+                }
+                None if self.ended => return Poll::Ready(None),
+                None => {}
             }
             match ready!(self.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {

@@ -43,6 +43,8 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// URLs kept; further ones are parsed each time.
 const CACHED_URLS: usize = 1024;
+/// A list of models is read up to here; the longest known one has a tenth of it.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 
 /// The bottom of the upstream stack.
 #[derive(Debug, Clone)]
@@ -97,6 +99,8 @@ async fn exchange(transport: Transport, call: Call) -> Result<Reply> {
     }
     let response = send(&transport.clients, &call).await?;
     let (mut head, body) = http::Response::from(response).into_parts();
+    // Errors of the body would name the URL.
+    let body = body.map_err(reqwest::Error::without_url);
     match decoded::take(&mut head)? {
         None => receive(&call, head, body, transport.bounds).await,
         Some(coding) => receive(&call, head, decoded::decode(body, coding), transport.bounds).await,
@@ -154,8 +158,9 @@ async fn accepted(call: &Call, mut frames: Frames) -> Result<Frames> {
 }
 
 fn is_json(head: &http::response::Parts) -> bool {
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+    const JSON: &[u8] = b"application/json";
+    let start = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().get(..JSON.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(JSON))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -174,20 +179,23 @@ where
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
-        if first.len() + joined.len() + piece.len() > max_bytes {
-            if overrun == Overrun::Cut {
-                break;
-            }
+        let Ok(mut piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
+        let room = max_bytes.saturating_sub(first.len() + joined.len());
+        if piece.len() > room && overrun == Overrun::Fail {
             let message = format!("The upstream's answer is larger than the limit of {max_bytes} bytes.");
             return Err(Error::BadReply { message });
         }
+        let is_cut = piece.len() > room;
+        piece.truncate(room);
         if first.is_empty() && joined.is_empty() {
             first = piece;
-            continue;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&piece);
         }
-        joined.extend_from_slice(&std::mem::take(&mut first));
-        joined.extend_from_slice(&piece);
+        if is_cut {
+            break;
+        }
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
@@ -263,8 +271,15 @@ impl Clients {
         Ok(url)
     }
 
+    /// Forgets every client whose kind of connection is not `wanted`. Exchanges under way go on.
+    pub fn retain(&self, wanted: impl Fn(&Connection) -> bool) {
+        if let Ok(mut clients) = self.by_connection.write() {
+            clients.retain(|connection, _| wanted(connection));
+        }
+    }
+
     /// A plain GET for the model lists and reachability checks; calls no model (rule K6).
-    /// Waits up to the connection's connect timeout plus `patience`.
+    /// Waits up to `patience` for everything together.
     pub async fn fetch(
         &self,
         connection: &Connection,
@@ -277,7 +292,8 @@ impl Clients {
         let fetched = async {
             let response = client.execute(request).await.map_err(|error| unsent(&error))?;
             let (head, body) = http::Response::from(response).into_parts();
-            Ok((head.status, read(body, 8 * 1024 * 1024, Overrun::Fail).await?))
+            let body = body.map_err(reqwest::Error::without_url);
+            Ok((head.status, read(body, MAX_LIST_BYTES, Overrun::Fail).await?))
         };
         tokio::time::timeout(patience, fetched).await.unwrap_or(Err(Error::Timeout(Clock::Total)))
     }
@@ -322,3 +338,6 @@ fn tls(connection: &Connection) -> Result<rustls::ClientConfig, String> {
         .with_no_client_auth();
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;

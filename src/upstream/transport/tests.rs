@@ -1,0 +1,452 @@
+//! Over real sockets on 127.0.0.1: what reaches the wire, and what every kind of answer becomes.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant as Wall},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    call::{Attempts, Dialect, Target},
+    config::Policy,
+    error::{Class, Verdict},
+    server::tls::acceptor,
+};
+
+const CHUNK: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+    \"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
+const WHOLE: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
+const BOUNDS: Bounds = Bounds { max_frame_bytes: 4096, max_reply_bytes: 100_000 };
+
+fn plain() -> Connection {
+    Connection { connect_timeout: Duration::from_secs(2), http2_prior_knowledge: false, ca_file: None }
+}
+
+fn call(url: &str, stream: bool, connection: Connection) -> Call {
+    let target = Target {
+        label: "lab/m".into(),
+        provider: "lab".into(),
+        kind: "openai-compatible".into(),
+        model: "m".into(),
+        policy: Policy::default(),
+        connection,
+        slots: None,
+    };
+    let mut request = http::Request::new(Bytes::from_static(b"{}"));
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = url.parse().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("accept-encoding", "identity".parse().unwrap());
+    headers.insert("authorization", "Bearer canary".parse().unwrap());
+    Call {
+        id: Uuid::nil(),
+        target: Arc::new(target),
+        dialect: Dialect::OpenAiChat,
+        stream,
+        request,
+        deadline: Instant::now() + Duration::from_secs(60),
+        rotates: false,
+        attempts: Attempts::default(),
+    }
+}
+
+fn transport() -> Transport {
+    Transport::new(Arc::default(), BOUNDS)
+}
+
+async fn ask(url: &str, stream: bool) -> Result<Reply> {
+    transport().call(call(url, stream, plain())).await
+}
+
+/// Reads one request and answers it with these bytes.
+async fn answer(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), reply: &[u8]) -> bool {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    while !request.ends_with(b"{}") && !request.starts_with(b"GET") {
+        match socket.read(&mut buffer).await {
+            Ok(0) | Err(_) => return false,
+            Ok(count) => request.extend_from_slice(&buffer[..count]),
+        }
+    }
+    socket.write_all(reply).await.is_ok() && socket.flush().await.is_ok()
+}
+
+/// A server that gives each connection one of these answers and then closes it, or holds it open
+/// after the last one.
+async fn upstream(replies: Vec<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let last = replies.len();
+        for (at, reply) in replies.into_iter().enumerate() {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            answer(&mut socket, &reply).await;
+            if at + 1 == last {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    format!("http://{address}/v1/chat/completions?canary=1")
+}
+
+fn http(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let mut reply = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).into_bytes();
+    reply.extend_from_slice(body);
+    reply
+}
+
+fn sse(body: &str) -> Vec<u8> {
+    let mut reply = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n".to_vec();
+    reply.extend_from_slice(body.as_bytes());
+    reply
+}
+
+/// X4: no error says where it went or with what.
+fn failed<T>(result: Result<T>) -> Error {
+    let Err(error) = result else { panic!("no error") };
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("canary") && !shown.contains("http://"), "{shown}");
+    error
+}
+
+async fn frames(reply: Reply) -> Vec<Result<Bytes>> {
+    match reply.body {
+        ReplyBody::Frames(frames) => frames.map(|frame| frame.map(|frame| frame.data)).collect().await,
+        ReplyBody::Whole(bytes) => panic!("whole: {bytes:?}"),
+    }
+}
+
+fn body(reply: Reply) -> Bytes {
+    match reply.body {
+        ReplyBody::Whole(bytes) => bytes,
+        ReplyBody::Frames(_) => panic!("a stream"),
+    }
+}
+
+/// F1, F5: nobody there is an error of the network, at once.
+#[tokio::test]
+async fn a_refused_connection_is_a_network_error() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = failed(ask(&format!("http://{closed}/canary"), false).await);
+    assert!(matches!(error, Error::Network { stale: false, .. }), "{error:?}");
+    assert!(matches!(error.verdict(), Verdict::Again { .. }));
+}
+
+/// F5, regression 59: a name that leads nowhere fails within the connect clock.
+#[tokio::test]
+async fn an_unknown_host_fails_within_the_connect_clock() {
+    let started = Wall::now();
+    let error = failed(ask("http://nowhere.invalid/canary", false).await);
+    assert!(matches!(error, Error::Network { .. } | Error::Timeout(Clock::Connect)), "{error:?}");
+    assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+}
+
+/// O1: a server that accepts and never speaks TLS runs into the connect clock, which has a name.
+#[tokio::test]
+async fn the_connect_clock_covers_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/canary", listener.local_addr().unwrap());
+    let connection = Connection { connect_timeout: Duration::from_millis(200), ..plain() };
+    let error = failed(transport().call(call(&url, false, connection)).await);
+    assert!(matches!(error, Error::Timeout(Clock::Connect)), "{error:?}");
+}
+
+/// X3: a redirect is followed nowhere.
+#[tokio::test]
+async fn a_redirect_is_refused() {
+    let url = upstream(vec![http("307 Temporary Redirect", "location: http://canary.invalid/\r\n", b"")]).await;
+    let error = failed(ask(&url, false).await);
+    assert!(matches!(error, Error::BadReply { .. }), "{error:?}");
+}
+
+/// A failure with a body without end is still told, by its head and the beginning of its text.
+#[tokio::test]
+async fn error_bodies_are_bounded() {
+    let mut endless = b"HTTP/1.1 503 Busy\r\nretry-after: 7\r\nx-request-id: up-1\r\n\r\n".to_vec();
+    endless.extend(std::iter::repeat_n(b'x', 10 * MAX_ERROR_BYTES));
+    let url = upstream(vec![endless]).await;
+    let Error::Upstream(error) = failed(ask(&url, true).await) else { panic!("another error") };
+    assert_eq!((error.class, error.retry_after), (Class::Overloaded, Some(Duration::from_secs(7))));
+    assert!(error.message.len() <= MAX_ERROR_BYTES);
+    let json = r#"{"error":{"message":"no such model","type":"invalid_request_error","code":"model_not_found"}}"#;
+    let url = upstream(vec![http("404 Not Found", "content-type: application/json\r\n", json.as_bytes())]).await;
+    let Error::Upstream(error) = failed(ask(&url, false).await) else { panic!("another error") };
+    assert_eq!((error.class, error.message.as_str()), (Class::NotFound, "no such model"));
+}
+
+#[tokio::test]
+async fn a_body_is_cut_in_the_middle_of_a_piece() {
+    let body = || http_body_util::Full::new(Bytes::from_static(b"abcdef"));
+    assert_eq!(read(body(), 4, Overrun::Cut).await.unwrap(), "abcd");
+    assert_eq!(read(body(), 6, Overrun::Fail).await.unwrap(), "abcdef");
+    assert!(matches!(read(body(), 5, Overrun::Fail).await, Err(Error::BadReply { .. })));
+}
+
+/// M2, S8: an answer larger than its bound is none, and neither is one event.
+#[tokio::test]
+async fn answers_are_bounded() {
+    let large = format!(r#"{{"choices":[{}]}}"#, " ".repeat(BOUNDS.max_reply_bytes));
+    let url = upstream(vec![http("200 OK", "content-type: application/json\r\n", large.as_bytes())]).await;
+    assert!(matches!(failed(ask(&url, false).await), Error::BadReply { .. }));
+    let url = upstream(vec![sse(&format!("{CHUNK}data: {}\n\n", "x".repeat(BOUNDS.max_frame_bytes)))]).await;
+    let items = frames(ask(&url, true).await.unwrap()).await;
+    assert!(items[0].is_ok() && matches!(items[1], Err(Error::BadReply { .. })), "{items:?}");
+}
+
+/// M2, regression 64: a success without an answer is none.
+#[tokio::test]
+async fn a_success_without_an_answer_is_an_error() {
+    for body in ["", "null", "<html>", r#"{"error":{"message":"no","code":502}}"#] {
+        let url = upstream(vec![http("200 OK", "content-type: application/json\r\n", body.as_bytes())]).await;
+        assert_eq!(failed(ask(&url, false).await).status().as_u16(), 502, "{body}");
+    }
+}
+
+async fn compressed(coding: &str, text: &str) -> Vec<u8> {
+    use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
+    let mut out = Vec::new();
+    let text = text.as_bytes();
+    match coding {
+        "gzip" => GzipEncoder::new(text).read_to_end(&mut out).await,
+        "br" => BrotliEncoder::new(text).read_to_end(&mut out).await,
+        _ => ZstdEncoder::new(text).read_to_end(&mut out).await,
+    }
+    .unwrap();
+    out
+}
+
+/// S10, regression 21: whatever coding an upstream uses unasked, the answer is plain and says so.
+#[tokio::test]
+async fn compressed_answers_become_plain() {
+    for coding in ["gzip", "br", "zstd"] {
+        let headers = format!("content-type: application/json\r\ncontent-encoding: {coding}\r\n");
+        let url = upstream(vec![http("200 OK", &headers, &compressed(coding, WHOLE).await)]).await;
+        let reply = ask(&url, false).await.unwrap();
+        assert!(!reply.head.headers.contains_key("content-encoding"), "{coding}");
+        assert!(!reply.head.headers.contains_key("content-length"), "{coding}");
+        assert_eq!(body(reply), WHOLE, "{coding}");
+        let headers = format!("content-type: text/event-stream\r\ncontent-encoding: {coding}\r\n");
+        let text = format!("{CHUNK}{CHUNK}");
+        let url = upstream(vec![http("200 OK", &headers, &compressed(coding, &text).await)]).await;
+        assert_eq!(frames(ask(&url, true).await.unwrap()).await.len(), 2, "{coding}");
+    }
+}
+
+/// E1, E2, regressions 7 and 8: the head waits for the first event, and what that says decides.
+#[tokio::test]
+async fn the_first_event_decides() {
+    let url = upstream(vec![sse(&format!(": hello\n\n{CHUNK}{CHUNK}data: [DONE]\n\n")), Vec::new()]).await;
+    let items = frames(ask(&url, true).await.unwrap()).await;
+    assert_eq!(items.len(), 3);
+    assert_eq!(items[2].as_ref().unwrap(), "[DONE]");
+
+    let error =
+        "data: {\"error\":{\"message\":\"too long\",\"type\":\"BadRequestError\",\"code\":400}}\n\ndata: [DONE]\n\n";
+    let url = upstream(vec![sse(error)]).await;
+    let error = failed(ask(&url, true).await);
+    assert_eq!((error.status().as_u16(), error.message()), (400, "too long".into()));
+
+    let url = upstream(vec![sse(""), Vec::new()]).await;
+    let error = failed(ask(&url, true).await);
+    assert!(matches!(error, Error::BadReply { .. }) && matches!(error.verdict(), Verdict::Again { .. }), "{error:?}");
+
+    let url =
+        upstream(vec![http("200 OK", "Content-Type: Application/JSON; charset=utf-8\r\n", WHOLE.as_bytes())]).await;
+    assert_eq!(body(ask(&url, true).await.unwrap()), WHOLE, "JSON to who asked for a stream");
+
+    let silent = upstream(vec![sse(": only a comment\n\n")]).await;
+    assert!(tokio::time::timeout(Duration::from_millis(300), ask(&silent, true)).await.is_err());
+}
+
+/// E1: a connection that dies in the middle is an error after what came.
+#[tokio::test]
+async fn a_broken_stream_is_an_error_last() {
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{CHUNK}\r\n",
+        CHUNK.len()
+    );
+    let url = upstream(vec![chunked.into_bytes(), Vec::new()]).await;
+    let items = frames(ask(&url, true).await.unwrap()).await;
+    assert_eq!(items.len(), 2);
+    assert!(items[0].is_ok());
+    assert!(matches!(failed(items.into_iter().nth(1).unwrap()), Error::Interrupted { .. }));
+}
+
+/// F7: a kept connection that the other side closed under the request is told apart.
+#[tokio::test]
+async fn a_connection_closed_under_the_request_is_stale() {
+    let url = upstream(vec![Vec::new(), Vec::new()]).await;
+    let error = failed(ask(&url, false).await);
+    assert!(matches!(error, Error::Network { stale: true, .. }), "{error:?}");
+}
+
+/// S11: the connection of an answer that was read to its end is used again, any other is not.
+#[tokio::test]
+async fn connections_are_kept_only_after_the_end_of_a_body() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let reply = http("200 OK", "content-type: text/event-stream\r\n", format!("{CHUNK}{CHUNK}").as_bytes());
+                while answer(&mut socket, &reply).await {}
+            });
+        }
+    });
+    let transport = transport();
+    for _ in 0..3 {
+        let reply = transport.clone().call(call(&url, true, plain())).await.unwrap();
+        assert_eq!(frames(reply).await.len(), 2);
+    }
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+    let ReplyBody::Frames(unread) = transport.clone().call(call(&url, true, plain())).await.unwrap().body else {
+        panic!("no stream")
+    };
+    drop(unread);
+    transport.clone().call(call(&url, true, plain())).await.unwrap();
+    assert!(accepted.load(Ordering::SeqCst) >= 1);
+}
+
+/// D1: dropping an exchange closes its connection, before the first byte and after it.
+#[tokio::test]
+async fn a_dropped_exchange_is_closed() {
+    for reply in [Vec::new(), sse(CHUNK)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let begun = !reply.is_empty();
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            answer(&mut socket, &reply).await;
+            let mut rest = Vec::new();
+            tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut rest)).await.is_ok()
+        });
+        let exchange = transport().call(call(&url, true, plain()));
+        let held = tokio::time::timeout(Duration::from_millis(300), exchange).await;
+        assert_eq!(held.is_ok(), begun);
+        drop(held);
+        assert!(server.await.unwrap(), "the upstream sees the end");
+    }
+}
+
+fn tls_files() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (dir, cert, key)
+}
+
+/// An upstream with a certificate of the operator's own is trusted where its file is named, and
+/// nowhere else.
+#[tokio::test]
+async fn a_ca_file_makes_an_upstream_trusted() {
+    let (_dir, cert, key) = tls_files();
+    let tls = acceptor(&cert, &key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let Ok(mut socket) = tls.accept(socket).await else { continue };
+            answer(&mut socket, &http("200 OK", "content-type: application/json\r\n", WHOLE.as_bytes())).await;
+        }
+    });
+    let trusting = Connection { ca_file: Some(cert), ..plain() };
+    let reply = transport().call(call(&url, false, trusting)).await.unwrap();
+    assert_eq!(body(reply), WHOLE);
+    let error = failed(ask(&url, false).await);
+    assert!(matches!(error, Error::Network { stale: false, .. }), "{error:?}");
+    let missing = Connection { ca_file: Some("/nowhere/ca.pem".into()), ..plain() };
+    assert!(matches!(failed(transport().call(call(&url, false, missing)).await), Error::Internal { .. }));
+}
+
+/// HTTP/2 without TLS, where the operator says so.
+#[tokio::test]
+async fn http2_by_prior_knowledge() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let versions: Arc<Mutex<Vec<http::Version>>> = Arc::default();
+    let seen = Arc::clone(&versions);
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        seen.lock().unwrap().push(request.version());
+        async { ([("content-type", "application/json")], WHOLE) }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let reply =
+        transport().call(call(&url, false, Connection { http2_prior_knowledge: true, ..plain() })).await.unwrap();
+    assert_eq!(body(reply), WHOLE);
+    assert_eq!(*versions.lock().unwrap(), [http::Version::HTTP_2]);
+}
+
+/// The embedded upstream goes through the same acceptance, without a socket.
+#[tokio::test(start_paused = true)]
+async fn the_embedded_upstream_is_played() {
+    let ask = |content: &str, stream: bool| {
+        let mut call = call(&format!("{}/chat/completions", builtin::BASE_URL), stream, plain());
+        let body =
+            format!(r#"{{"model":"echo","stream":{stream},"messages":[{{"role":"user","content":"{content}"}}]}}"#);
+        *call.request.body_mut() = body.into();
+        let attempts = call.attempts.clone();
+        async move {
+            let result = transport().call(call).await;
+            assert_eq!(attempts.count(), 1);
+            result
+        }
+    };
+    assert!(frames(ask("hello", true).await.unwrap()).await.len() > 2);
+    assert!(!body(ask("hello", false).await.unwrap()).is_empty());
+    assert!(
+        matches!(failed(ask("[[fail=429]] x", true).await), Error::Upstream(error) if error.class == Class::RateLimit)
+    );
+    let items = frames(ask("[[cut=2]] one two three", true).await.unwrap()).await;
+    assert!(matches!(items.last(), Some(Err(Error::Interrupted { .. }))), "{items:?}");
+}
+
+/// K1: connections that no configuration asks for any more are forgotten, and made anew if one
+/// does again.
+#[tokio::test]
+async fn clients_are_forgotten() {
+    let clients = Clients::default();
+    let other = Connection { connect_timeout: Duration::from_secs(9), ..plain() };
+    clients.get(&plain()).unwrap();
+    clients.get(&other).unwrap();
+    clients.retain(|connection| *connection == other);
+    assert_eq!(clients.by_connection.read().unwrap().keys().collect::<Vec<_>>(), [&other]);
+    clients.get(&plain()).unwrap();
+    assert_eq!(clients.by_connection.read().unwrap().len(), 2);
+}
+
+/// K6: a list is read within its time and size, whoever answers.
+#[tokio::test]
+async fn lists_are_bounded() {
+    let get = |url: &str| {
+        let mut request = http::Request::new(Bytes::new());
+        *request.uri_mut() = url.parse().unwrap();
+        request
+    };
+    let clients = Clients::default();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/canary", silent.local_addr().unwrap());
+    let started = Wall::now();
+    let error = failed(clients.fetch(&plain(), get(&url), Duration::from_millis(200)).await);
+    assert!(matches!(error, Error::Timeout(_)) && started.elapsed() < Duration::from_secs(2), "{error:?}");
+    let url = upstream(vec![http("200 OK", "", &vec![b' '; MAX_LIST_BYTES + 1])]).await;
+    let error = failed(clients.fetch(&plain(), get(&url), Duration::from_secs(20)).await);
+    assert!(matches!(error, Error::BadReply { .. }), "{error:?}");
+}
