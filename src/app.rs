@@ -360,3 +360,69 @@ fn entry(listed: Listed) -> ModelEntry {
         pricing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Env, KeyConfig, Overrides},
+        routing::known::known,
+        telemetry::testing::Lines,
+    };
+
+    /// No file, no environment, a port of the system's choice.
+    fn config() -> Config {
+        let overrides = Overrides { listen: Some(([127, 0, 0, 1], 0).into()), probe_local: Some(false) };
+        crate::config::load(None, &Env::of([]), &known(), &overrides).unwrap()
+    }
+
+    fn key() -> KeyConfig {
+        KeyConfig { name: "ci".into(), hash: [7; 32], models: vec!["*".into()], limits: Limits::default() }
+    }
+
+    fn gateway(config: Config) -> Gateway {
+        Gateway::start(config, Metrics::local().1).unwrap()
+    }
+
+    /// K1: a reload is in force at once, and what needs a restart is named, each time.
+    #[tokio::test]
+    async fn a_reload_names_what_needs_a_restart() {
+        let gateway = gateway(config());
+        let log = Lines::listen();
+        gateway.reload(config()).unwrap();
+        assert!(!log.text().contains("restart"), "{}", log.text());
+        let mut changed = config();
+        changed.server.drain = Duration::from_secs(1);
+        changed.server.max_reply = 1;
+        changed.server.body_limit = 77;
+        gateway.reload(changed).unwrap();
+        assert!(log.text().contains("server.drain, server.max-reply"), "{}", log.text());
+        assert_eq!(log.text().matches("after a restart").count(), 1);
+        assert_eq!(gateway.house.settings().body_limit, 77);
+        gateway.shutdown().await;
+    }
+
+    /// X1: a gateway that is reachable from outside is never left without keys, although the file
+    /// names a loopback address by now.
+    #[tokio::test]
+    async fn the_last_key_of_an_open_address_stays() {
+        let open = Config { listen: ([0, 0, 0, 0], 0).into(), keys: vec![key()], ..config() };
+        let gateway = gateway(open.clone());
+        let refused = gateway.reload(config()).unwrap_err();
+        assert!(refused.contains("0.0.0.0"), "{refused}");
+        assert!(gateway.house.caller(None).is_err(), "nothing has changed");
+        gateway.reload(open).unwrap();
+        gateway.shutdown().await;
+    }
+
+    /// The first look is over at some time, whether somebody waits for it by then or only later.
+    #[tokio::test]
+    async fn the_first_look_is_never_missed() {
+        let gateway = gateway(config());
+        for _ in 0..2 {
+            tokio::time::timeout(Duration::from_secs(10), gateway.lists_seen()).await.unwrap();
+        }
+        assert_eq!(gateway.models(), ["builtin/echo"]);
+        gateway.shutdown().await;
+    }
+}

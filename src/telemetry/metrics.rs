@@ -75,7 +75,7 @@ impl Metrics {
     }
 
     #[cfg(test)]
-    pub(super) fn local() -> (PrometheusRecorder, Self) {
+    pub(crate) fn local() -> (PrometheusRecorder, Self) {
         let recorder = recorder().unwrap();
         let handle = recorder.handle();
         (recorder, Self { handle, log_lines_dropped: None })

@@ -249,7 +249,7 @@ async fn the_most_useful_error_is_told() {
     assert_eq!(told(vec![limited(60), network(), network()]).await, "upstream_rate_limit", "the first of equals");
     assert_eq!(told(vec![status(401), status(402)]).await, "upstream_credentials");
     assert_eq!(told(vec![status(503), status(503), status(400)]).await, "upstream_invalid");
-    assert_eq!(told(vec![status(500), Error::Internal { message: "ca".into() }]).await, "upstream_server");
+    assert_eq!(told(vec![status(500), status(500), Error::Internal { message: "ca".into() }]).await, "upstream_server");
 }
 
 /// What no target can carry is a 400 of the first, which no upstream sees; what one of them might
