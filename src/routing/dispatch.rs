@@ -237,10 +237,11 @@ impl Walk {
             WayBack::Passthrough => {
                 Box::new(openai_chat::Passthrough::new(self.source.inbound.include_usage).standing_in(&self.asked()))
             }
-            WayBack::Translate(memo) => Box::new(translate::Translate::new(
-                wire::upstream(dialect).decoder(memo),
-                client(self.source.inbound.dialect)?.encoder(self.asked()),
-            )),
+            WayBack::Translate(memo) => {
+                let asked = self.asked_in_full()?;
+                let decoder = wire::upstream(dialect).decoder(memo);
+                Box::new(translate::Translate::new(decoder, client(self.source.inbound.dialect)?.encoder(asked)))
+            }
         };
         let stream = RelayStream::new(frames, relay, self.settlement.take(), in_flight);
         Ok(AnswerBody::Stream(Box::pin(stream)))
@@ -251,17 +252,23 @@ impl Walk {
     fn whole(&mut self, bytes: &[u8], dialect: Dialect, memo: &Memo) -> Result<AnswerBody> {
         let client = client(self.source.inbound.dialect)?;
         let response = wire::upstream(dialect).decode(bytes, memo)?;
+        let asked = self.asked_in_full()?;
         self.finish(&tally(&response));
         if !self.source.inbound.stream {
-            return Ok(AnswerBody::Whole(client.encode(&response, &self.asked())));
+            return Ok(AnswerBody::Whole(client.encode(&response, &asked)));
         }
-        let mut encoder = client.encoder(self.asked());
+        let mut encoder = client.encoder(asked);
         let mut out = BytesMut::new();
         for event in translate::unfold(&response) {
             encoder.event(&event, &mut out);
         }
         encoder.finish(&mut out);
         Ok(AnswerBody::Stream(Box::pin(stream::iter([Ok(out.freeze())]))))
+    }
+
+    /// What an encoder must know, beyond what the byte path does: it takes the decoded request.
+    fn asked_in_full(&mut self) -> Result<Asked> {
+        Ok(Asked { legacy_functions: self.source.decoded()?.legacy_functions, ..self.asked() })
     }
 
     fn asked(&self) -> Asked {
@@ -272,6 +279,7 @@ impl Walk {
             include_usage: inbound.include_usage,
             id: format!("chatcmpl-{}", inbound.id.simple()),
             created: now.as_secs(),
+            legacy_functions: false,
         }
     }
 

@@ -93,7 +93,8 @@ impl Source {
         Ok(Written { body, headers: encoded.headers, way_back: WayBack::Translate(encoded.memo), losses })
     }
 
-    fn decoded(&mut self) -> Result<&ir::Request> {
+    /// The request in canonical form.
+    pub(super) fn decoded(&mut self) -> Result<&ir::Request> {
         if self.decoded.is_none() {
             self.decoded = Some(client(self.inbound.dialect)?.decode(&self.inbound.body)?);
         }
