@@ -27,6 +27,7 @@ use super::{
     order::{InFlight, order},
     prepare::{Prepared, Source, WayBack, client},
     relay::RelayStream,
+    replay::{Bounds, Remembering, Replay},
     table::{Route, Table},
 };
 use crate::{
@@ -46,12 +47,14 @@ pub struct Dispatch {
     table: Arc<ArcSwap<Table>>,
     limiters: Arc<Limiters>,
     upstream: BoxCloneSyncService<Call, Reply, Error>,
+    replay: Arc<Replay>,
 }
 
 /// One walk over the targets.
 struct Walk {
     limiters: Arc<Limiters>,
     upstream: BoxCloneSyncService<Call, Reply, Error>,
+    replay: Arc<Replay>,
     source: Source,
     settlement: Settlement,
     attempts: Attempts,
@@ -73,7 +76,7 @@ impl Dispatch {
         limiters: Arc<Limiters>,
         upstream: BoxCloneSyncService<Call, Reply, Error>,
     ) -> Self {
-        Self { table, limiters, upstream }
+        Self { table, limiters, upstream, replay: Arc::new(Replay::new(Bounds::default())) }
     }
 }
 
@@ -93,7 +96,8 @@ impl Service<Inbound> for Dispatch {
             upstream: self.upstream.clone(),
             attempts: settlement.attempts(),
             settlement,
-            source: Source::new(inbound),
+            source: Source::new(inbound, Arc::clone(&self.replay)),
+            replay: Arc::clone(&self.replay),
             notes: Notes::default(),
         };
         Box::pin(walk.run(self.table.load_full()))
@@ -219,9 +223,16 @@ impl Walk {
                 AnswerBody::Whole(bytes)
             }
             (ReplyBody::Whole(bytes), WayBack::Passthrough) => {
-                self.whole(&bytes, prepared.dialect, &Memo::default())?
+                let response = wire::upstream(prepared.dialect).decode(&bytes, &Memo::default())?;
+                self.whole(&response)?
             }
-            (ReplyBody::Whole(bytes), WayBack::Translate(memo)) => self.whole(&bytes, prepared.dialect, &memo)?,
+            (ReplyBody::Whole(bytes), WayBack::Translate { memo, owner }) => {
+                let response = wire::upstream(prepared.dialect).decode(&bytes, &memo)?;
+                if let Some(owner) = owner {
+                    self.replay.remember(&owner, &response);
+                }
+                self.whole(&response)?
+            }
         };
         Ok(Answer { notes: self.notes(), body })
     }
@@ -237,9 +248,13 @@ impl Walk {
             WayBack::Passthrough => {
                 Box::new(openai_chat::Passthrough::new(self.source.inbound.include_usage).standing_in(&self.asked()))
             }
-            WayBack::Translate(memo) => {
-                let asked = self.asked_in_full()?;
+            WayBack::Translate { memo, owner } => {
                 let decoder = wire::upstream(dialect).decoder(memo);
+                let decoder = match owner {
+                    Some(owner) => Box::new(Remembering::new(decoder, Arc::clone(&self.replay), owner)),
+                    None => decoder,
+                };
+                let asked = self.asked_in_full()?;
                 Box::new(translate::Translate::new(decoder, client(self.source.inbound.dialect)?.encoder(asked)))
             }
         };
@@ -249,17 +264,16 @@ impl Walk {
 
     /// A whole answer through the canonical form; as a stream when the client asked for one and
     /// the upstream did not stream.
-    fn whole(&mut self, bytes: &[u8], dialect: Dialect, memo: &Memo) -> Result<AnswerBody> {
+    fn whole(&mut self, response: &ir::Response) -> Result<AnswerBody> {
         let client = client(self.source.inbound.dialect)?;
-        let response = wire::upstream(dialect).decode(bytes, memo)?;
         let asked = self.asked_in_full()?;
-        self.finish(&tally(&response));
+        self.finish(&tally(response));
         if !self.source.inbound.stream {
-            return Ok(AnswerBody::Whole(client.encode(&response, &asked)));
+            return Ok(AnswerBody::Whole(client.encode(response, &asked)));
         }
         let mut encoder = client.encoder(asked);
         let mut out = BytesMut::new();
-        for event in translate::unfold(&response) {
+        for event in translate::unfold(response) {
             encoder.event(&event, &mut out);
         }
         encoder.finish(&mut out);

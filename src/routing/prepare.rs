@@ -6,10 +6,15 @@
 //! Cost of the byte path: one borrowed pass over the body and one copy of it, none when nothing
 //! differs.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
-use super::table::Route;
+use super::{
+    replay::{Owner, Replay},
+    table::Route,
+};
 use crate::{
     call::{Dialect, Inbound},
     error::{Error, Result},
@@ -22,6 +27,7 @@ use crate::{
 pub(super) struct Source {
     pub(super) inbound: Inbound,
     decoded: Option<ir::Request>,
+    replay: Arc<Replay>,
 }
 
 /// A request for one target, unsigned.
@@ -38,14 +44,18 @@ pub(super) struct Prepared {
 #[derive(Debug)]
 pub(super) enum WayBack {
     Passthrough,
-    Translate(Memo),
+    /// `owner` where the answer's reasoning is to be remembered.
+    Translate {
+        memo: Memo,
+        owner: Option<Owner>,
+    },
 }
 
 // === impl Source ===
 
 impl Source {
-    pub(super) fn new(inbound: Inbound) -> Self {
-        Self { inbound, decoded: None }
+    pub(super) fn new(inbound: Inbound, replay: Arc<Replay>) -> Self {
+        Self { inbound, decoded: None, replay }
     }
 
     /// Writes the request for `route`. Fails with a 400 naming the field when the target cannot
@@ -85,12 +95,24 @@ impl Source {
     }
 
     fn translate(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {
-        let encoded = wire::upstream(dialect).encode(self.decoded()?, facts)?;
+        let upstream = wire::upstream(dialect);
+        let owner = upstream.wants_reasoning_back().then(|| self.owner(route));
+        let replay = Arc::clone(&self.replay);
+        let request = self.decoded()?;
+        let encoded = match &owner {
+            Some(owner) => upstream.encode(&replay.restore(owner, request), facts)?,
+            None => upstream.encode(request, facts)?,
+        };
         let mut losses = encoded.losses;
         let mut edits = json::Object::parse(&encoded.body)?.edit();
         losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
         let body = edits.into_bytes(&encoded.body);
-        Ok(Written { body, headers: encoded.headers, way_back: WayBack::Translate(encoded.memo), losses })
+        let way_back = WayBack::Translate { memo: encoded.memo, owner };
+        Ok(Written { body, headers: encoded.headers, way_back, losses })
+    }
+
+    fn owner(&self, route: &Route) -> Owner {
+        Owner { caller: Arc::clone(&self.inbound.caller.name), target: Arc::clone(&route.target.label) }
     }
 
     /// The request in canonical form.
