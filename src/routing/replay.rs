@@ -98,7 +98,7 @@ pub(super) struct Remembering {
 // === impl Bounds ===
 
 impl Default for Bounds {
-    /// Enough for thousands of agents at work, of which a day's pause may lose the thread.
+    /// Room for thousands of agents at work; one that rests for longer starts without.
     fn default() -> Self {
         Self { turns: 10_000, bytes: 64 * 1024 * 1024, age: Duration::from_secs(6 * 3600) }
     }
