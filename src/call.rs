@@ -27,21 +27,13 @@ use tokio::{
 use uuid::Uuid;
 
 pub use crate::config::Limits;
+pub use crate::dialect::Dialect;
 use crate::{
     config::Policy,
     error::{Error, UpstreamError},
     framing::Frame,
     ir,
 };
-
-/// A wire format. Every dialect is spoken by clients, by upstreams or by both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// OpenAI chat completions.
-    OpenAiChat,
-    /// Anthropic Messages.
-    Anthropic,
-}
 
 /// Who called: a configured key, or anybody on a loopback address without keys.
 #[derive(Debug)]

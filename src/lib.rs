@@ -11,6 +11,8 @@ pub mod call;
 pub mod cli;
 // What the operator wrote, checked and resolved.
 pub mod config;
+// The names of the wire formats.
+pub mod dialect;
 // What went wrong, whose fault it is, and whether it may be tried again.
 pub mod error;
 // Bytes to frames.

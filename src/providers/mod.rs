@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 use crate::{
     call::Dialect,
-    error::{Result, UpstreamError},
+    error::{Error, Result, UpstreamError},
     wire::{Facts, Loss, json::Edits},
 };
 
@@ -91,6 +91,15 @@ pub struct Known {
 /// The vendor of this catalogue name.
 pub fn provider(kind: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().find(|provider| provider.name() == kind).map(AsRef::as_ref)
+}
+
+/// An upstream's error, in band or not, as the vendor of this catalogue name means it. Any other
+/// error is what it is.
+pub fn refine(kind: &str, error: Error) -> Error {
+    match (provider(kind), error) {
+        (Some(provider), Error::Upstream(error)) => provider.refine(*error).into(),
+        (_, error) => error,
+    }
 }
 
 /// The embedded catalogue; an error only if the binary was built around a broken one.

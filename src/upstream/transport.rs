@@ -129,15 +129,11 @@ where
     if !head.status.is_success() {
         let text = read(body, MAX_ERROR_BYTES, Overrun::Cut).await.unwrap_or_default();
         let error = dialect.error(head.status, &head.headers, &text);
-        return Err(match providers::provider(&call.target.kind) {
-            Some(provider) => provider.refine(error),
-            None => error,
-        }
-        .into());
+        return Err(providers::refine(&call.target.kind, error.into()));
     }
     if !call.stream || is_json(&head) {
         let whole = read(body, bounds.max_reply_bytes, Overrun::Fail).await?;
-        dialect.accepts_whole(&whole)?;
+        dialect.accepts_whole(&whole).map_err(|error| providers::refine(&call.target.kind, error))?;
         return Ok(Reply { head, body: ReplyBody::Whole(whole) });
     }
     let frames = accepted(call, Box::pin(SseFrames::new(body, bounds.max_frame_bytes))).await?;
@@ -151,7 +147,7 @@ async fn accepted(call: &Call, mut frames: Frames) -> Result<Frames> {
         let Some(frame) = frames.next().await.transpose()? else {
             return Err(Error::BadReply { message: "The upstream's stream ended without a single event.".into() });
         };
-        if dialect.accepts(&frame)? {
+        if dialect.accepts(&frame).map_err(|error| providers::refine(&call.target.kind, error))? {
             return Ok(Box::pin(stream::iter([Ok(frame)]).chain(frames)));
         }
     }

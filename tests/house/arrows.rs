@@ -7,13 +7,14 @@ use super::sources;
 /// What each room may use. A room that is missing here fails, and so does an arrow that is. The
 /// table stands in docs/architecture.md too, in words.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("error", &[]),
+    ("dialect", &[]),
+    ("error", &["dialect"]),
     ("ir", &[]),
     ("framing", &[]),
     ("telemetry", &[]),
     ("config", &[]),
-    ("call", &["config", "error", "framing", "ir"]),
-    ("wire", &["call", "error", "framing", "ir"]),
+    ("call", &["config", "dialect", "error", "framing", "ir"]),
+    ("wire", &["call", "dialect", "error", "framing", "ir"]),
     ("providers", &["call", "error", "wire"]),
     ("layers", &["call", "config", "error", "framing", "telemetry"]),
     ("upstream", &["call", "error", "framing", "providers", "wire"]),

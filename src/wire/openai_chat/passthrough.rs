@@ -16,7 +16,6 @@
 //! borrowed parse, and a copy if something is mended.
 
 mod choice;
-mod finish;
 mod parts;
 mod peek;
 mod tidy;
