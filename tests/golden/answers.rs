@@ -8,7 +8,7 @@ use sluis::{
     wire::{Tally, openai_chat},
 };
 
-use crate::{Page, asked, client, fixtures::Fixture, invariants, text, told};
+use crate::{Page, asked, client, fixtures::Fixture, invariants, text, told, without_made_up_ids};
 
 pub(crate) fn write(fixture: &Fixture, response: &Bytes, page: &mut Page) {
     let passes = fixture.dialect() == Dialect::OpenAiChat;
@@ -26,7 +26,7 @@ pub(crate) fn write(fixture: &Fixture, response: &Bytes, page: &mut Page) {
     let answer = fixture.upstream().decode(response, &fixture.memo()).unwrap();
     let bytes = client().encode(&answer, &asked(true));
     invariants::answer(text(&bytes));
-    page.part("answer, translated", text(&bytes));
+    page.part("answer, translated", &without_made_up_ids(text(&bytes)));
 }
 
 pub(crate) fn write_error(fixture: &Fixture, error: &[u8], page: &mut Page) {

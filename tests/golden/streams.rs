@@ -17,7 +17,7 @@ use sluis::{
     wire::{Relay, Tally, openai_chat::Passthrough, translate},
 };
 
-use crate::{Page, answers::counted, asked, client, fixtures::Fixture, invariants, text, told};
+use crate::{Page, answers::counted, asked, client, fixtures::Fixture, invariants, text, told, without_made_up_ids};
 
 /// What a client got.
 #[derive(Debug, Default)]
@@ -105,19 +105,6 @@ fn heard(fixture: &Fixture, frames: Vec<Frame>, mut relay: Box<dyn Relay>) -> He
     }
     let heard = without_made_up_ids(&heard);
     Heard { text: heard, error: end.err(), is_held, tally: relay.tally().clone() }
-}
-
-/// Call ids that the gateway makes up, for upstreams that give none, all read `call_made_up`.
-fn without_made_up_ids(text: &str) -> String {
-    let mut pieces = text.split("\"call_");
-    let mut out = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let digits = piece.bytes().take_while(u8::is_ascii_hexdigit).count();
-        let rest = if digits < 24 { piece.to_owned() } else { format!("made_up{}", &piece[digits..]) };
-        out.push_str("\"call_");
-        out.push_str(&rest);
-    }
-    out
 }
 
 /// The client's events. One that came from the upstream as it is, is named by its place there, and
