@@ -122,9 +122,7 @@ async fn wind_down(open: &TaskTracker, lifecycle: &Lifecycle, limit: Duration) {
 async fn accept(listener: &TcpListener, door: &Door, tracker: &TaskTracker) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                tracker.spawn(door.clone().welcome(stream));
-            }
+            Ok((stream, _)) => welcome(door.clone(), stream, tracker),
             // The client's doing, and over.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
@@ -134,6 +132,19 @@ async fn accept(listener: &TcpListener, door: &Door, tracker: &TaskTracker) {
             }
         }
     }
+}
+
+/// Begins a connection in a task of its own. Two kinds of tasks, so that a plain connection does not
+/// carry the room for a TLS session.
+fn welcome(door: Door, stream: TcpStream, tracker: &TaskTracker) {
+    // An event must not wait for the acknowledgement of the one before (rule S5).
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    match door.tls.clone() {
+        None => tracker.spawn(door.converse(stream)),
+        Some(tls) => tracker.spawn(door.secure(tls, stream)),
+    };
 }
 
 fn protocol() -> auto::Builder<TokioExecutor> {
@@ -151,12 +162,7 @@ fn protocol() -> auto::Builder<TokioExecutor> {
 // === impl Door ===
 
 impl Door {
-    async fn welcome(self, stream: TcpStream) {
-        // An event must not wait for the acknowledgement of the one before (rule S5).
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-        let Some(tls) = &self.tls else { return self.converse(stream).await };
+    async fn secure(self, tls: TlsAcceptor, stream: TcpStream) {
         let mut close = self.lifecycle.watch_close();
         let mut handshake = pin!(timeout(TLS_TIMEOUT, tls.accept(stream)));
         let handshake = poll_fn(|context| {
