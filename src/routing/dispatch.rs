@@ -355,10 +355,9 @@ fn tally(response: &ir::Response) -> Tally {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        let is_unfit = match &error {
-            Error::Upstream(upstream) => matches!(upstream.class, Class::NotFound | Class::Credentials | Class::Quota),
-            error => matches!(error, Error::Internal { .. }),
-        };
+        let is_refused = |class| matches!(class, Class::NotFound | Class::Credentials | Class::Quota);
+        let is_unfit = matches!(&error, Error::Internal { .. })
+            || matches!(&error, Error::Upstream(upstream) if is_refused(upstream.class));
         let is_final = error.verdict() == Verdict::Return;
         let worth = match (is_unfit, is_final) {
             (true, _) => Worth::Unfit,
