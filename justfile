@@ -16,6 +16,12 @@ doc:
 test:
     .ci/run test
 
+deny:
+    .ci/run deny
+
+machete:
+    .ci/run machete
+
 # The vendors' SDKs and a real engine; `just clients python node` runs some suites only.
 clients *suites:
     tests/clients/run {{suites}}

@@ -3,7 +3,7 @@
 //! Everything that lives longer than a configuration is made once (the limiters, the upstream
 //! connections, the stacks); what a configuration says is a table and a snapshot, swapped whole.
 
-use std::{collections::HashSet, fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -111,8 +111,7 @@ impl Gateway {
             Some(tls) => Some(server::tls::acceptor(&tls.cert, &tls.key).map_err(|error| error.to_string())?),
             None => None,
         };
-        let listener = server::serve::bind(config.listen)
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let listener = server::serve::bind(config.listen).map_err(|error| unbound(config.listen, &error))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let drain = config.server.drain;
         let bounds = Bounds {
@@ -180,6 +179,18 @@ impl Gateway {
     }
 }
 
+/// Why the address cannot be had, and what to do about it.
+fn unbound(address: SocketAddr, error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::AddrInUse, "something else listens there; stop it, or choose another port with `--listen`"),
+        (io::ErrorKind::AddrNotAvailable, "this machine does not have that address; choose another with `--listen`"),
+        (io::ErrorKind::PermissionDenied, "ports below 1024 need a privilege; choose another with `--listen`"),
+    ];
+    let fix = known.iter().find(|(kind, _)| *kind == error.kind());
+    let fix = fix.map_or("choose another address with `--listen`", |(_, fix)| fix);
+    format!("cannot listen on {address}: {error}\n  fix: {fix}")
+}
+
 /// The only tasks outside a connection are started here.
 #[expect(clippy::disallowed_methods, reason = "the process's own tasks, ended by the gateway's end")]
 fn start<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
@@ -220,7 +231,7 @@ impl House {
         let config = Arc::new(config);
         let waiting = self.fixed.changed(&Fixed::new(&config));
         if !waiting.is_empty() {
-            tracing::warn!(values = waiting.join(", "), "changed in the configuration, in force after a restart");
+            tracing::warn!("in force after a restart only: {}", waiting.join(", "));
         }
         let table = Table::after(Arc::clone(&config), Some(&self.table.load()));
         let wanted: HashSet<Connection> = table.connections().cloned().collect();

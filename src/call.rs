@@ -26,21 +26,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub use crate::config::Limits;
+pub use crate::dialect::Dialect;
 use crate::{
     config::Policy,
     error::{Error, UpstreamError},
     framing::Frame,
     ir,
 };
-
-/// A wire format. Every dialect is spoken by clients, by upstreams or by both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// OpenAI chat completions.
-    OpenAiChat,
-    /// Anthropic Messages.
-    Anthropic,
-}
 
 /// Who called: a configured key, or anybody on a loopback address without keys.
 #[derive(Debug)]
@@ -50,14 +43,6 @@ pub struct Caller {
     /// Patterns of the model names this key may call (`fast`, `openai/*`, `*`).
     pub models: Vec<String>,
     pub limits: Limits,
-}
-
-/// Limits of one key or one model; `None` is unlimited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Limits {
-    pub requests_per_minute: Option<u32>,
-    pub tokens_per_minute: Option<u32>,
-    pub concurrent: Option<u32>,
 }
 
 /// A client's call, as the endpoint hands it to the stack.
@@ -260,15 +245,6 @@ impl Caller {
             Some(prefix) => model.starts_with(prefix),
             None => pattern == model,
         })
-    }
-}
-
-// === impl Limits ===
-
-impl Limits {
-    /// Whether nothing is limited.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
     }
 }
 

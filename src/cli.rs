@@ -4,6 +4,7 @@
 //! Commands write to the stream they are given and answer with an exit code, so that a test can
 //! read what a user would see.
 
+mod any_certificate;
 mod check;
 mod health;
 mod key;
@@ -80,7 +81,7 @@ pub enum KeyCommand {
     ///
     /// The configuration keeps a hash, from which the key cannot be found out again.
     New {
-        /// Whose key it is; it names the key in logs, metrics and the ledger
+        /// Whose key it is; it names the key in logs and error messages
         #[arg(default_value = "default")]
         name: String,
     },
@@ -113,7 +114,8 @@ pub struct CheckArgs {
 
 #[derive(Debug, Clone, Default, Args)]
 pub struct HealthArgs {
-    /// Where to ask, over plain HTTP [default: /healthz at the address the gateway listens on]
+    /// Where to ask [default: /healthz at the address the gateway listens on]. With `https` any
+    /// certificate will do
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }

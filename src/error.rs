@@ -9,6 +9,9 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::dialect::Dialect;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -84,6 +87,8 @@ pub struct UpstreamError {
     pub class: Class,
     /// The upstream's message, unchanged; a neutral sentence when it sent none (or HTML).
     pub message: String,
+    /// Whose words `kind`, `code` and `param` are; `None` when they are ours.
+    pub dialect: Option<Dialect>,
     /// `type` as the upstream spelled it.
     pub kind: Option<String>,
     pub code: Option<String>,
@@ -97,7 +102,8 @@ pub struct UpstreamError {
 }
 
 /// What an upstream error means, judged by status, code and message class together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The request is wrong; it goes back as it came.
     Invalid,
@@ -121,7 +127,8 @@ pub enum Class {
     Server,
 }
 
-/// OpenAI's names for an error; other client dialects map from these.
+/// OpenAI's names for an error; other client dialects map from these, unless the upstream spoke
+/// their own ([`UpstreamError::dialect`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
     pub kind: String,
@@ -296,6 +303,29 @@ impl Error {
         }
     }
 
+    /// What the log says beyond [`Self::label`]: words of our own only, since nothing that a client
+    /// or an upstream wrote may stand in a log (rule X4).
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Internal { message }
+            | Self::Network { message, .. }
+            | Self::Interrupted { message }
+            | Self::NoTarget { message, .. } => Some(message),
+            Self::Invalid { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::Unauthenticated { .. }
+            | Self::ModelNotFound { .. }
+            | Self::RouteNotFound { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::RateLimited { .. }
+            | Self::Upstream(_)
+            | Self::Timeout(_)
+            | Self::BadReply { .. }
+            | Self::ShuttingDown => None,
+        }
+    }
+
     /// A short stable name for logs and metric labels.
     pub fn label(&self) -> &'static str {
         match self {
@@ -368,6 +398,7 @@ impl UpstreamError {
             status,
             class: Class::of_status(status),
             message: message.into(),
+            dialect: None,
             kind: None,
             code: None,
             param: None,
@@ -396,7 +427,10 @@ impl UpstreamError {
         if self.status.is_client_error() { self.status } else { StatusCode::BAD_REQUEST }
     }
 
+    /// By the class; an upstream that spoke OpenAI's dialect keeps its own words (rule M1), while
+    /// those of another would tell OpenAI's clients nothing.
     fn client_kind(&self) -> Kind {
+        let is_ours = self.dialect.is_none_or(|dialect| dialect == Dialect::OpenAiChat);
         let (kind, code) = match self.class {
             Class::Credentials => {
                 return Kind { kind: "server_error".into(), code: Some("upstream_credentials".into()), param: None };
@@ -409,14 +443,19 @@ impl UpstreamError {
             Class::TooLarge => ("invalid_request_error", Some("request_too_large")),
             Class::Invalid | Class::Transient | Class::Conflict => ("invalid_request_error", None),
             Class::Overloaded => ("service_unavailable_error", Some("server_is_overloaded")),
-            Class::Server => ("server_error", None),
+            Class::Server if is_ours => ("server_error", None),
+            Class::Server if self.status == StatusCode::GATEWAY_TIMEOUT => ("server_error", Some("upstream_timeout")),
+            Class::Server => ("server_error", Some("server_error")),
         };
-        // M3: the overflow code is fixed, because clients compact on it.
+        let own = |word: &Option<String>| word.clone().filter(|_| is_ours);
+        // M3: the overflow code is fixed, because clients compact on it. One that only repeats the
+        // status says less than ours.
         let fixed = self.class == Class::ContextLength;
+        let own_code = own(&self.code).filter(|code| !fixed && *code != self.status.as_str());
         Kind {
-            kind: self.kind.clone().unwrap_or_else(|| kind.into()),
-            code: if fixed { code.map(Into::into) } else { self.code.clone().or(code.map(Into::into)) },
-            param: self.param.clone(),
+            kind: own(&self.kind).unwrap_or_else(|| kind.into()),
+            code: own_code.or(code.map(Into::into)),
+            param: own(&self.param),
         }
     }
 
@@ -466,6 +505,8 @@ impl Class {
             408 | 425 => Self::Transient,
             409 => Self::Conflict,
             413 => Self::TooLarge,
+            // Groq's and TGI's word for a model that failed.
+            424 => Self::Server,
             429 => Self::RateLimit,
             503 | 529 => Self::Overloaded,
             code if code >= 500 => Self::Server,

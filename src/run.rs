@@ -2,19 +2,18 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     time::Duration,
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 
 use crate::{
     app::Gateway,
     cli::{LogFormat, Outcome, Place, Probed, ServeOptions},
-    config::{self, Config, ProviderConfig},
+    config::{self, Config, ProviderConfig, Watch},
     routing::{discovery, known::known, table::Upstream},
     telemetry::{self, Format, Metrics},
     upstream::transport::Clients,
@@ -28,6 +27,9 @@ const BANNER_MODELS: usize = 8;
 
 /// Serves until SIGTERM or SIGINT, then drains. A second signal ends the process at once.
 pub async fn serve(options: ServeOptions) -> io::Result<Outcome> {
+    let mut signals = Signals::new()?;
+    // Without a file there is nothing to watch.
+    let watch = options.place.path.clone().map(Watch::new);
     let format = match options.log_format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
@@ -53,12 +55,14 @@ pub async fn serve(options: ServeOptions) -> io::Result<Outcome> {
         }
     };
     let _ = tokio::time::timeout(BANNER_PATIENCE, gateway.lists_seen()).await;
-    // Nobody may be there to read it, and that is no reason not to serve.
-    let _ = banner(&gateway, needs_key, is_tls, &mut io::stdout());
-    tend(&gateway, &options.place).await?;
+    // Whoever started it may have closed the pipe; that is no reason not to serve.
+    if let Err(error) = banner(&gateway, needs_key, is_tls, &mut io::stdout()) {
+        tracing::warn!(%error, "the banner could not be written");
+    }
+    tend(&gateway, &options.place, watch, &mut signals).await;
     let outcome = tokio::select! {
         () = gateway.shutdown() => Outcome::Well,
-        _ = signalled() => Outcome::Ill,
+        () = signals.next() => Outcome::Ill,
     };
     tracing::info!("stopped");
     drop(logs);
@@ -66,21 +70,21 @@ pub async fn serve(options: ServeOptions) -> io::Result<Outcome> {
 }
 
 /// Reloads on change until a signal to stop comes.
-async fn tend(gateway: &Gateway, place: &Place) -> io::Result<()> {
-    let mut stop = std::pin::pin!(signalled());
+async fn tend(gateway: &Gateway, place: &Place, watch: Option<Watch>, signals: &mut Signals) {
+    let mut stop = std::pin::pin!(signals.next());
     let (changed, mut changes) = mpsc::channel(1);
-    // Without a file there is nothing to watch; the pending future keeps the loop the same.
+    // The pending future keeps the loop the same.
     let watching = async {
-        match &place.path {
-            Some(path) => config::watch(PathBuf::from(path), changed).await,
+        match watch {
+            Some(watch) => watch.run(changed).await,
             None => std::future::pending().await,
         }
     };
     let mut watching = std::pin::pin!(watching);
     loop {
         tokio::select! {
-            stopped = &mut stop => return stopped,
-            () = &mut watching => return Ok(()),
+            () = &mut stop => return,
+            () = &mut watching => return,
             Some(()) = changes.recv() => reload(gateway, place),
         }
     }
@@ -108,14 +112,25 @@ fn load(place: &Place) -> Result<Config, config::Report> {
     config::load(place.path.as_deref(), &place.env, &known(), &place.overrides)
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn signalled() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT. Made before the first call is answered: until then the system's own answer
+/// to them is to kill, and whoever was told that we are ready may send one at once.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Waits for either.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// What a newcomer needs: where it is, whether a key is needed, what is there, and a line to paste.
@@ -129,7 +144,8 @@ fn banner(gateway: &Gateway, needs_key: bool, is_tls: bool, out: &mut dyn Write)
     let key = if needs_key { " -H \"authorization: Bearer $SLUIS_KEY\"" } else { "" };
     writeln!(out, "sluis {} is listening.", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "  base URL  {base}")?;
-    writeln!(out, "  key       {}", if needs_key { "one of [keys] is needed" } else { "none needed (loopback only)" })?;
+    let whose = if needs_key { "needed, one of [keys]; put it into SLUIS_KEY" } else { "none needed on this machine" };
+    writeln!(out, "  key       {whose}")?;
     writeln!(out, "  models    {shown}{more}")?;
     writeln!(out, "  try it:")?;
     writeln!(

@@ -8,8 +8,8 @@ use libfuzzer_sys::fuzz_target;
 use sluis::{
     framing::sse::Framer,
     wire::{
-        Relay,
-        openai_chat::{Passthrough, accepts, unary},
+        Relay, UpstreamDialect,
+        openai_chat::{OpenAiChat, Passthrough, unary},
     },
 };
 
@@ -26,7 +26,7 @@ fuzz_target!(|input: (bool, &[u8])| {
     let mut out = VecDeque::new();
     let mut result = Ok(());
     for frame in frames {
-        let _ = accepts(&frame);
+        let _ = OpenAiChat.accepts(&frame);
         result = result.and_then(|()| relay.frame(frame, &mut out));
     }
     let result = result.and_then(|()| relay.finish(&mut out));

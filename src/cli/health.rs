@@ -1,4 +1,5 @@
-//! `sluis health`: asks a running gateway, over one short HTTP/1.1 exchange written by hand. A
+//! `sluis health`: asks a running gateway, over one short HTTP/1.1 exchange written by hand, inside
+//! TLS where the gateway serves that. A
 //! health check runs every few seconds in its own process; it should start nothing it does not
 //! need.
 
@@ -9,25 +10,30 @@ use std::{
 };
 
 use http::Uri;
+use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time,
 };
 
-use super::{HealthArgs, Outcome, Place};
+use super::{HealthArgs, Outcome, Place, any_certificate};
 use crate::config;
 
 /// The whole exchange, connecting included.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Enough of the answer to see its status.
-const HEAD: u64 = 256;
+/// Enough of the answer to see its status, in bytes.
+const HEAD: usize = "HTTP/1.1 200 ".len();
 
 /// Asks and writes one line. Anything but a 2xx in time is ill.
 pub async fn health(place: &Place, args: &HealthArgs, out: &mut dyn Write) -> io::Result<Outcome> {
     let url = match &args.url {
         Some(url) => url.clone(),
-        None => default_url(config::listen_of(place.path.as_deref(), &place.env, &place.overrides)),
+        None => {
+            let listen = config::listen_of(place.path.as_deref(), &place.env, &place.overrides);
+            let scheme = if config::serves_tls(place.path.as_deref()) { "https" } else { "http" };
+            default_url(scheme, listen)
+        }
     };
     let answer = match time::timeout(PATIENCE, ask(&url)).await {
         Ok(answer) => answer,
@@ -50,32 +56,43 @@ pub async fn health(place: &Place, args: &HealthArgs, out: &mut dyn Write) -> io
 }
 
 /// An address that listens everywhere is asked on this machine.
-fn default_url(listen: SocketAddr) -> String {
+fn default_url(scheme: &str, listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    format!("http://{}/healthz", SocketAddr::new(ip, listen.port()))
+    format!("{scheme}://{}/healthz", SocketAddr::new(ip, listen.port()))
 }
 
 async fn ask(url: &str) -> Result<u16, String> {
     let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
-    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err("health is asked over plain HTTP, at a URL that begins with http://".to_owned());
+    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err("not a URL that begins with http:// or https://".to_owned());
     };
     let host = authority.host().trim_matches(['[', ']']);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
     let exchange = async {
-        let mut stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut head = Vec::new();
-        stream.take(HEAD).read_to_end(&mut head).await?;
-        io::Result::Ok(head)
+        let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await?;
+        if scheme == "http" {
+            return exchange(stream, &request).await;
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let tls = any_certificate::connector().map_err(io::Error::other)?;
+        exchange(tls.connect(name, stream).await?, &request).await
     };
     let head = exchange.await.map_err(|error| error.to_string())?;
     status(&head).ok_or_else(|| "the answer is no HTTP".to_owned())
+}
+
+/// Reads no further than the status.
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::with_capacity(HEAD);
+    while head.len() < HEAD && stream.read_buf(&mut head).await? > 0 {}
+    Ok(head)
 }
 
 /// The status of `HTTP/1.1 200 OK` (RFC 9112, section 4).
@@ -123,9 +140,33 @@ mod tests {
         assert_eq!(health(&place, &HealthArgs::default(), &mut Vec::new()).await.unwrap(), Outcome::Ill);
     }
 
+    /// A gateway with `[tls]` is asked over TLS, whatever its certificate says.
+    #[tokio::test]
+    async fn tls_is_asked_over_tls() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["gateway.example".to_owned()]).unwrap();
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(file("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(file("sluis.toml"), "[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n").unwrap();
+        let tls = crate::server::tls::acceptor(&file("cert.pem"), &file("key.pem")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let overrides = Overrides { listen: listener.local_addr().ok(), probe_local: None };
+        let place = Place { path: Some(file("sluis.toml")), env: Env::of([]), overrides };
+        let serve = async {
+            let mut stream = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        };
+        let (mut out, args) = (Vec::new(), HealthArgs::default());
+        assert_eq!(tokio::join!(health(&place, &args, &mut out), serve).0.unwrap(), Outcome::Well);
+        assert!(out.starts_with(b"https://127.0.0.1:"), "{}", String::from_utf8_lossy(&out));
+    }
+
     #[test]
     fn the_question_goes_to_this_machine() {
-        assert_eq!(default_url("0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80/healthz");
-        assert_eq!(default_url("[::]:80".parse().unwrap()), "http://[::1]:80/healthz");
+        assert_eq!(default_url("http", "0.0.0.0:80".parse().unwrap()), "http://127.0.0.1:80/healthz");
+        assert_eq!(default_url("https", "[::]:80".parse().unwrap()), "https://[::1]:80/healthz");
     }
 }

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Config, KeyConfig, ModelConfig, ProviderConfig, document::Path};
-use crate::call::Limits;
+use super::{Config, KeyConfig, Limits, ModelConfig, ProviderConfig, document::Path};
 
 /// Where the values of a configuration came from.
 #[derive(Debug, Clone, Default)]

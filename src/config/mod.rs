@@ -1,8 +1,8 @@
 //! What the operator wrote, checked and resolved. The only room that reads the environment.
 //!
 //! The way of a file: [`document`] parses it and remembers places, [`check`] takes out what does
-//! not have the shape of [`file`], [`resolve`] gives values their meaning, [`report`] shows every
-//! problem of all three at once. [`watch`] tells when to go that way again.
+//! not have the shape of [`mod@file`], [`resolve`] gives values their meaning, [`report`] shows every
+//! problem of all three at once. [`Watch`] tells when to go that way again.
 //!
 //! Deliberately absent: provider behaviour (the catalogue's facts come in as [`Known`]), keys and
 //! budgets kept in a store, and any way to change the file from here.
@@ -35,13 +35,12 @@ pub use self::{
     file::schema,
     key::{FreshKey, hash_key},
     known::{BUILTIN, Known, KnownKind},
-    policy::{Deadlines, Policy, Retry, Rules},
+    policy::{Deadlines, Limits, Policy, Retry, Rules},
     report::{Fault, Problem, Report, Spot},
-    resolve::{find, listen_of, load},
-    watch::watch,
+    resolve::{find, listen_of, load, serves_tls},
+    watch::Watch,
 };
 pub(crate) use self::{document::toml_key, known::nearest};
-use crate::call::Limits;
 
 /// A configuration, whole and valid.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! The resolved rules of a call: what is left when global, provider and model values have been
-//! laid over one another (the nearest one wins). Plain data that travels in `call::Target`.
+//! laid over one another (the nearest one wins), and limits. Plain data that travels in
+//! `call::Target` and `call::Caller`.
 
 use std::time::Duration;
 
@@ -41,6 +42,14 @@ pub struct Retry {
     pub max_retry_after: Duration,
 }
 
+/// Limits of one key, model or provider; `None` is unlimited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Limits {
+    pub requests_per_minute: Option<u32>,
+    pub tokens_per_minute: Option<u32>,
+    pub concurrent: Option<u32>,
+}
+
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
@@ -75,6 +84,15 @@ pub struct Rules {
     pub base: Option<Duration>,
     pub max: Option<Duration>,
     pub max_retry_after: Option<Duration>,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 // === impl Rules ===

@@ -193,7 +193,10 @@ impl Fault {
             Self::NoVariable { name } => Some(format!("set {name}, or give a `default` beside `env`")),
             Self::NoSecretFile { .. } => Some("a relative path starts at the configuration file's directory".into()),
             Self::Missing { fix, .. } | Self::UnknownName { fix, .. } | Self::Invalid { fix, .. } => Some(fix.clone()),
-            Self::Unreadable { .. } | Self::Syntax { .. } | Self::WrongType { .. } | Self::OutOfRange { .. } => None,
+            Self::Unreadable { .. } => {
+                Some("give the file's path with `--config`; without a file none is needed".into())
+            }
+            Self::Syntax { .. } | Self::WrongType { .. } | Self::OutOfRange { .. } => None,
         }
     }
 

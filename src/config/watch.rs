@@ -1,103 +1,70 @@
 //! Tells when the configuration file has changed, or when somebody asked with SIGHUP to have it
 //! read again. What is done then, and what a broken file means, is the caller's (rule K1).
 //!
-//! The directory is watched rather than the file: editors replace a file by renaming, Kubernetes
-//! swaps a symbolic link beside it, and a watch on the file itself would be left with the old
-//! one. Where the system reports nothing (network mounts), a look at the file twice a second
-//! does. Either way only changed content counts.
+//! A look at the file four times a second, rather than the system's file events: it costs nothing
+//! that can be measured, follows a rename and Kubernetes' swap of a symbolic link alike, works on
+//! network mounts, and is not woken by whatever else happens in the directory, such as a log being
+//! written there. Only changed content counts.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time};
 
-/// How long a burst of events may last before the file is read: writing is rarely one step.
-const DEBOUNCE: Duration = Duration::from_millis(100);
-/// How often the file is looked at where no event comes. Twice a second leaves time to load it
-/// within the second that is promised.
-const POLL: Duration = Duration::from_millis(500);
+/// How often the file is looked at. Leaves time to load it within the second that is promised.
+const POLL: Duration = Duration::from_millis(250);
 
-/// Sends on `changed` after each change of the file's content and after each SIGHUP. Ends when
-/// the receiver is gone; may be dropped at any time.
-pub async fn watch(path: PathBuf, changed: mpsc::Sender<()>) {
-    let (event, mut events) = mpsc::channel(1);
-    // Held for as long as events are wanted.
-    let _watcher = watch_directory(&path, event.clone());
-    let mut hangups = Hangups::new();
-    let mut poll = time::interval(POLL);
-    let mut seen = Content::read(&path);
-    loop {
-        let asked = tokio::select! {
-            () = changed.closed() => return,
-            () = hangups.next() => true,
-            _ = events.recv() => {
-                time::sleep(DEBOUNCE).await;
-                while events.try_recv().is_ok() {}
-                false
+/// Looks at one file. Made before the file is loaded, it misses no change made since.
+pub struct Watch {
+    path: PathBuf,
+    seen: Content,
+    hangups: Hangups,
+}
+
+impl Watch {
+    /// Begins to look. Must be called within a runtime, because of the signal.
+    pub fn new(path: PathBuf) -> Self {
+        let (hangups, seen) = (Hangups::new(), Content::read(&path));
+        Self { path, seen, hangups }
+    }
+
+    /// Sends on `changed` after each change of the file's content and after each SIGHUP. Ends when
+    /// the receiver is gone; may be dropped at any time.
+    pub async fn run(mut self, changed: mpsc::Sender<()>) {
+        let mut poll = time::interval(POLL);
+        loop {
+            let asked = tokio::select! {
+                () = changed.closed() => return,
+                () = self.hangups.next() => true,
+                _ = poll.tick() => false,
+            };
+            let now = Content::read(&self.path);
+            let differs = now != self.seen;
+            self.seen = now;
+            if (asked || differs) && changed.send(()).await.is_err() {
+                return;
             }
-            _ = poll.tick() => {
-                if Stamp::of(&path) == seen.stamp {
-                    continue;
-                }
-                false
-            }
-        };
-        let now = Content::read(&path);
-        let differs = now.hash != seen.hash;
-        seen = now;
-        if (asked || differs) && changed.send(()).await.is_err() {
-            return;
         }
     }
 }
 
-/// The watcher, or `None` where the system has none; then polling alone must do.
-fn watch_directory(path: &Path, event: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let watcher = notify::recommended_watcher(move |_| {
-        // Full means that a look at the file is due anyway.
-        let _ = event.try_send(());
-    });
-    let started = watcher.and_then(|mut watcher| {
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    started.inspect_err(|error| tracing::debug!(%error, "no file events; the configuration file is polled")).ok()
-}
-
-/// The file as it was last seen. A file that is gone for a moment has no hash.
-struct Content {
-    stamp: Option<Stamp>,
-    hash: Option<[u8; 32]>,
-}
-
-/// What changes, as a rule, when the content does.
-#[derive(PartialEq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    size_bytes: u64,
-}
-
-impl Content {
-    fn read(path: &Path) -> Self {
-        let stamp = Stamp::of(path);
-        let hash = fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into());
-        Self { stamp, hash }
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let meta = fs::metadata(path).ok()?;
-        Some(Self { modified: meta.modified().ok(), size_bytes: meta.len() })
+/// The file as it was last seen; `None` when it is gone for a moment.
+#[derive(PartialEq)]
+struct Content(Option<[u8; 32]>);
+
+impl Content {
+    fn read(path: &Path) -> Self {
+        Self(fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into()))
     }
 }
 
@@ -151,9 +118,7 @@ mod tests {
             prepare(dir.path());
             let (changed, changes) = mpsc::channel(1);
             #[expect(clippy::disallowed_methods, reason = "a test may")]
-            let task = tokio::spawn(watch(dir.path().join("sluis.toml"), changed));
-            // It has looked at the file when it waits for the first time.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            let task = tokio::spawn(Watch::new(dir.path().join("sluis.toml")).run(changed));
             Self { dir, changes, task }
         }
 

@@ -4,7 +4,7 @@
 //! count 0, 1, 2 over the whole answer. A later `Usage` replaces an earlier one field by field;
 //! the decoder has merged them already, so each carries the full counts so far (rule C2).
 
-use super::{Annotation, Finish, Usage};
+use super::{Annotation, Finish, ToolKind, Usage};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -46,6 +46,8 @@ pub enum Opening {
     ToolCall {
         id: String,
         name: String,
+        /// A custom tool's arguments are plain text.
+        kind: ToolKind,
     },
     Refusal,
 }
@@ -56,7 +58,7 @@ pub enum Delta {
     Reasoning(String),
     /// The whole signature of a reasoning block, once, last.
     Signature(String),
-    /// A piece of a tool call's JSON text.
+    /// A piece of a tool call's JSON text, or of a custom tool's plain one.
     Arguments(String),
     Refusal(String),
 }

@@ -33,6 +33,9 @@ pub struct Request {
     /// A cache breakpoint for the whole prompt.
     pub cache: Option<CacheHint>,
     pub stream: bool,
+    /// The tools were given in the deprecated words (`functions`), and the calls are expected in
+    /// them.
+    pub legacy_functions: bool,
     /// Fields of the client's dialect that have no place here, by their wire name, as they were
     /// written. An upstream dialect takes what it knows; the rest is a loss that is refused or
     /// reported, never silent (design section 6.2).

@@ -1,7 +1,7 @@
 //! The limits of keys and models, and what is used of them (rules Q1, Q2).
 //!
 //! Every limit has a window of its own: requests and tokens are governor's leaky buckets over a
-//! [`Ledger`], slots are a semaphore. An admission takes from all limits or from none. For that,
+//! [`Ledger`](super::ledger::Ledger), slots are a semaphore. An admission takes from all limits or from none. For that,
 //! one lock is held for the arithmetic of one admission, never across an await; settlements and
 //! returned slots do not need it.
 //!

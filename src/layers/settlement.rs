@@ -114,6 +114,10 @@ impl Settlement {
             }
             End::Failed(error) => (Outcome::Failed, Some(error.label()), error.status().as_u16()),
         };
+        let detail = match end {
+            End::Failed(error) => error.detail().map(Into::into),
+            End::Finished | End::Canceled => None,
+        };
         let ended = Ended {
             id: open.id,
             endpoint: open.endpoint,
@@ -126,6 +130,7 @@ impl Settlement {
             status,
             outcome,
             error,
+            detail,
             first_event: open.first_event,
             duration: open.started.elapsed(),
             usage: tokens,

@@ -235,25 +235,7 @@ pub struct ErrorRule {
     /// Lower-case texts, one of which the message holds in any case.
     #[serde(default)]
     pub says: Vec<String>,
-    #[serde(with = "ClassName")]
     pub class: Class,
-}
-
-#[derive(Deserialize)]
-#[serde(remote = "Class", rename_all = "kebab-case")]
-enum ClassName {
-    Invalid,
-    ContextLength,
-    ContentPolicy,
-    Credentials,
-    Quota,
-    RateLimit,
-    NotFound,
-    TooLarge,
-    Transient,
-    Conflict,
-    Overloaded,
-    Server,
 }
 
 // === impl Catalogue ===

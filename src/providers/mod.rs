@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 use crate::{
     call::Dialect,
-    error::{Result, UpstreamError},
+    error::{Error, Result, UpstreamError},
     wire::{Facts, Loss, json::Edits},
 };
 
@@ -46,6 +46,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Cow<'static, str>;
     /// Puts the credential on a request. `None` when none is configured (local servers).
     fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()>;
+    /// Whether [`Self::adjust`] has anything to say of this dialect.
+    fn adjusts(&self, dialect: Dialect) -> bool {
+        let _ = dialect;
+        false
+    }
     /// The vendor's own rules for a request body of `dialect`: renamed, clamped and refused
     /// fields. Returns what it had to leave out. Values it does not touch keep their bytes.
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
@@ -86,6 +91,15 @@ pub struct Known {
 /// The vendor of this catalogue name.
 pub fn provider(kind: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().find(|provider| provider.name() == kind).map(AsRef::as_ref)
+}
+
+/// An upstream's error, in band or not, as the vendor of this catalogue name means it. Any other
+/// error is what it is.
+pub fn refine(kind: &str, error: Error) -> Error {
+    match (provider(kind), error) {
+        (Some(provider), Error::Upstream(error)) => provider.refine(*error).into(),
+        (_, error) => error,
+    }
 }
 
 /// The embedded catalogue; an error only if the binary was built around a broken one.

@@ -45,7 +45,7 @@ pub async fn refresh(table: &Table, clients: &Clients, whom: Whom) {
         .await;
 }
 
-/// A provider's own model ids. Waits up to [`PATIENCE`].
+/// A provider's own model ids. Waits up to `PATIENCE`.
 pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>> {
     let uri = Uri::try_from(format!("{}/models", upstream.base_url))
         .map_err(|_| Error::Internal { message: "the base URL makes no valid request".into() })?;

@@ -32,6 +32,7 @@ use super::{
     order::{InFlight, order},
     prepare::{Prepared, Source, WayBack, client},
     relay::RelayStream,
+    replay::{Bounds, Remembering, Replay},
     table::{Route, Table},
 };
 use crate::{
@@ -54,12 +55,14 @@ pub struct Dispatch {
     table: Arc<ArcSwap<Table>>,
     limiters: Arc<Limiters>,
     upstream: BoxCloneSyncService<Call, Reply, Error>,
+    replay: Arc<Replay>,
 }
 
 /// One walk over the targets.
 struct Walk {
     limiters: Arc<Limiters>,
     upstream: BoxCloneSyncService<Call, Reply, Error>,
+    replay: Arc<Replay>,
     source: Source,
     settlement: Settlement,
     attempts: Attempts,
@@ -99,7 +102,7 @@ impl Dispatch {
         limiters: Arc<Limiters>,
         upstream: BoxCloneSyncService<Call, Reply, Error>,
     ) -> Self {
-        Self { table, limiters, upstream }
+        Self { table, limiters, upstream, replay: Arc::new(Replay::new(Bounds::default())) }
     }
 }
 
@@ -119,7 +122,8 @@ impl Service<Inbound> for Dispatch {
             upstream: self.upstream.clone(),
             attempts: settlement.attempts(),
             settlement,
-            source: Source::new(inbound),
+            source: Source::new(inbound, Arc::clone(&self.replay)),
+            replay: Arc::clone(&self.replay),
             notes: Notes::default(),
         };
         Box::pin(walk.run(self.table.load_full()))
@@ -250,8 +254,16 @@ impl Walk {
                 let (bytes, tally) = openai_chat::unary(&bytes)?;
                 Readied::Whole(bytes, tally)
             }
-            (ReplyBody::Whole(bytes), WayBack::Passthrough) => self.whole(&bytes, dialect, &Memo::default())?,
-            (ReplyBody::Whole(bytes), WayBack::Translate(memo)) => self.whole(&bytes, dialect, &memo)?,
+            (ReplyBody::Whole(bytes), WayBack::Passthrough) => {
+                self.whole(&wire::upstream(dialect).decode(&bytes, &Memo::default())?)?
+            }
+            (ReplyBody::Whole(bytes), WayBack::Translate { memo, owner }) => {
+                let response = wire::upstream(dialect).decode(&bytes, &memo)?;
+                if let Some(owner) = owner {
+                    self.replay.remember(&owner, &response);
+                }
+                self.whole(&response)?
+            }
         };
         self.notes.dropped = prepared.dropped;
         self.notes.upstream_request_id = upstream_request_id;
@@ -278,33 +290,41 @@ impl Walk {
         Answer { notes: self.notes(), body }
     }
 
-    fn relay(&self, dialect: Dialect, way_back: WayBack) -> Result<Box<dyn Relay>> {
-        let asked = self.asked();
-        Ok(match way_back {
-            WayBack::Passthrough => Box::new(openai_chat::Passthrough::new(asked.include_usage).standing_in(&asked)),
-            WayBack::Translate(memo) => Box::new(translate::Translate::new(
-                wire::upstream(dialect).decoder(memo),
-                client(self.source.inbound.dialect)?.encoder(asked),
-            )),
-        })
+    fn relay(&mut self, dialect: Dialect, way_back: WayBack) -> Result<Box<dyn Relay>> {
+        let WayBack::Translate { memo, owner } = way_back else {
+            let asked = self.asked();
+            return Ok(Box::new(openai_chat::Passthrough::new(asked.include_usage).standing_in(&asked)));
+        };
+        let decoder = wire::upstream(dialect).decoder(memo);
+        let decoder = match owner {
+            Some(owner) => Box::new(Remembering::new(decoder, Arc::clone(&self.replay), owner)),
+            None => decoder,
+        };
+        let asked = self.asked_in_full()?;
+        Ok(Box::new(translate::Translate::new(decoder, client(self.source.inbound.dialect)?.encoder(asked))))
     }
 
     /// A whole answer through the canonical form; as a stream when the client asked for one and
     /// the upstream did not stream.
-    fn whole(&self, bytes: &[u8], dialect: Dialect, memo: &Memo) -> Result<Readied> {
+    fn whole(&mut self, response: &ir::Response) -> Result<Readied> {
         let client = client(self.source.inbound.dialect)?;
-        let response = wire::upstream(dialect).decode(bytes, memo)?;
-        let tally = tally(&response);
+        let asked = self.asked_in_full()?;
+        let tally = tally(response);
         if !self.source.inbound.stream {
-            return Ok(Readied::Whole(client.encode(&response, &self.asked()), tally));
+            return Ok(Readied::Whole(client.encode(response, &asked), tally));
         }
-        let mut encoder = client.encoder(self.asked());
+        let mut encoder = client.encoder(asked);
         let mut out = BytesMut::new();
-        for event in translate::unfold(&response) {
+        for event in translate::unfold(response) {
             encoder.event(&event, &mut out);
         }
         encoder.finish(&mut out);
         Ok(Readied::Whole(out.freeze(), tally))
+    }
+
+    /// What an encoder must know, beyond what the byte path does: it takes the decoded request.
+    fn asked_in_full(&mut self) -> Result<Asked> {
+        Ok(Asked { legacy_functions: self.source.decoded()?.legacy_functions, ..self.asked() })
     }
 
     fn asked(&self) -> Asked {
@@ -315,6 +335,7 @@ impl Walk {
             include_usage: inbound.include_usage,
             id: format!("chatcmpl-{}", inbound.id.simple()),
             created: now.as_secs(),
+            legacy_functions: false,
         }
     }
 
@@ -355,9 +376,11 @@ fn tally(response: &ir::Response) -> Tally {
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        let is_refused = |class| matches!(class, Class::NotFound | Class::Credentials | Class::Quota);
-        let is_unfit = matches!(&error, Error::Internal { .. })
-            || matches!(&error, Error::Upstream(upstream) if is_refused(upstream.class));
+        let is_unfit = if let Error::Upstream(upstream) = &error {
+            matches!(upstream.class, Class::NotFound | Class::Credentials | Class::Quota)
+        } else {
+            matches!(error, Error::Internal { .. })
+        };
         let is_final = error.verdict() == Verdict::Return;
         let worth = match (is_unfit, is_final) {
             (true, _) => Worth::Unfit,

@@ -7,6 +7,7 @@ pub mod known;
 mod order;
 mod prepare;
 mod relay;
+mod replay;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -41,7 +41,7 @@ pub(super) fn order(plan: Plan) -> Vec<Arc<Route>> {
         Strategy::Cheapest => routes.sort_by(|a, b| price(a).total_cmp(&price(b))),
     }
     // Whoever was told to stay away is asked last, but asked: by then nobody else is left.
-    routes.sort_by_key(|route| route.upstream.keys.is_resting(now));
+    routes.sort_by_cached_key(|route| route.upstream.keys.is_resting(now));
     routes
 }
 

@@ -6,10 +6,15 @@
 //! Cost of the byte path: one borrowed pass over the body and one copy of it, none when nothing
 //! differs.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
-use super::table::Route;
+use super::{
+    replay::{Owner, Replay},
+    table::Route,
+};
 use crate::{
     call::{Dialect, Inbound},
     error::{Error, Result},
@@ -22,6 +27,7 @@ use crate::{
 pub(super) struct Source {
     pub(super) inbound: Inbound,
     decoded: Option<ir::Request>,
+    replay: Arc<Replay>,
 }
 
 /// A request for one target, unsigned.
@@ -38,14 +44,18 @@ pub(super) struct Prepared {
 #[derive(Debug)]
 pub(super) enum WayBack {
     Passthrough,
-    Translate(Memo),
+    /// `owner` where the answer's reasoning is to be remembered.
+    Translate {
+        memo: Memo,
+        owner: Option<Owner>,
+    },
 }
 
 // === impl Source ===
 
 impl Source {
-    pub(super) fn new(inbound: Inbound) -> Self {
-        Self { inbound, decoded: None }
+    pub(super) fn new(inbound: Inbound, replay: Arc<Replay>) -> Self {
+        Self { inbound, decoded: None, replay }
     }
 
     /// Writes the request for `route`. Fails with a 400 naming the field when the target cannot
@@ -85,15 +95,30 @@ impl Source {
     }
 
     fn translate(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {
-        let encoded = wire::upstream(dialect).encode(self.decoded()?, facts)?;
-        let mut losses = encoded.losses;
-        let mut edits = json::Object::parse(&encoded.body)?.edit();
-        losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
-        let body = edits.into_bytes(&encoded.body);
-        Ok(Written { body, headers: encoded.headers, way_back: WayBack::Translate(encoded.memo), losses })
+        let upstream = wire::upstream(dialect);
+        let owner = upstream.wants_reasoning_back().then(|| self.owner(route));
+        let replay = Arc::clone(&self.replay);
+        let request = self.decoded()?;
+        let encoded = match &owner {
+            Some(owner) => upstream.encode(&replay.restore(owner, request), facts)?,
+            None => upstream.encode(request, facts)?,
+        };
+        let (mut losses, mut body) = (encoded.losses, encoded.body);
+        if route.upstream.provider.adjusts(dialect) {
+            let mut edits = json::Object::parse(&body)?.edit();
+            losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
+            body = edits.into_bytes(&body);
+        }
+        let way_back = WayBack::Translate { memo: encoded.memo, owner };
+        Ok(Written { body, headers: encoded.headers, way_back, losses })
     }
 
-    fn decoded(&mut self) -> Result<&ir::Request> {
+    fn owner(&self, route: &Route) -> Owner {
+        Owner { caller: Arc::clone(&self.inbound.caller.name), target: Arc::clone(&route.target.label) }
+    }
+
+    /// The request in canonical form.
+    pub(super) fn decoded(&mut self) -> Result<&ir::Request> {
         if self.decoded.is_none() {
             self.decoded = Some(client(self.inbound.dialect)?.decode(&self.inbound.body)?);
         }
@@ -189,12 +214,16 @@ targets = ["openai/gpt-5-mini"]
 headers = { x-own = "3" }
 "#;
 
+    fn replay() -> Arc<Replay> {
+        Arc::new(Replay::new(crate::routing::replay::Bounds::default()))
+    }
+
     fn route(model: &str) -> Arc<Route> {
         table(TEXT).plan(model, None, &caller(&["*"])).unwrap().routes.swap_remove(0)
     }
 
     fn prepare(inbound: Inbound, model: &str) -> Result<Prepared> {
-        Source::new(inbound).prepare(&route(model))
+        Source::new(inbound, replay()).prepare(&route(model))
     }
 
     /// S2, C1: a body that needs no edit is not even copied.
@@ -250,7 +279,7 @@ headers = { x-own = "3" }
         let mut unique = prepared.dropped.clone();
         unique.dedup();
         assert_eq!(unique, prepared.dropped);
-        assert!(matches!(prepared.way_back, WayBack::Translate(_)));
+        assert!(matches!(prepared.way_back, WayBack::Translate { .. }));
         for (extra, strict, field) in [(r#""seed":7"#, true, "seed"), (r#""n":2"#, false, "n")] {
             let Err(Error::Invalid { message, param, code }) = call(extra, strict) else { panic!("{extra} passed") };
             assert_eq!((param.as_deref(), code), (Some(field), Some("unsupported_parameter")));
@@ -299,7 +328,7 @@ headers = { x-own = "3" }
     #[test]
     fn a_signed_request_shows_no_secret() {
         let route = route("openai/gpt-5-mini");
-        let mut request = Source::new(hello("x", false)).prepare(&route).unwrap().request;
+        let mut request = Source::new(hello("x", false), replay()).prepare(&route).unwrap().request;
         route.upstream.provider.sign(route.upstream.keys.credential(0), &mut request).unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer sk-one");
         assert!(request.headers()["authorization"].is_sensitive());

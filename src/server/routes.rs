@@ -166,8 +166,12 @@ mod tests {
         }
         let answer = server.get("/lab/v1/models").await;
         assert!(!answer.contains("fast") && answer.contains("lab/org/qwen3:4b"), "{answer}");
-        for path in ["/v1/models/lab/org/qwen3:4b", "/models/lab%2Forg%2Fqwen3%3A4b", "/lab/v1/models/lab/org/qwen3:4b"]
-        {
+        for path in [
+            "/v1/models/lab/org/qwen3:4b",
+            "/models/lab%2Forg%2Fqwen3%3A4b",
+            "/lab/v1/models/lab/org/qwen3:4b",
+            "/lab/v1/models/org/qwen3:4b",
+        ] {
             let answer = server.get(path).await;
             assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("lab/org/qwen3:4b"), "{path}: {answer}");
         }

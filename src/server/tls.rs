@@ -11,7 +11,9 @@ use tokio_rustls::TlsAcceptor;
 /// Reads a certificate chain and its key. Blocks on the disk; the error names the file.
 pub fn acceptor(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     let named = |path: &Path, error: &dyn std::fmt::Display| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+        let message =
+            format!("TLS cannot be served with {}: {error}\n  fix: see [tls] in the configuration", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
     };
     let chain = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -35,6 +35,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// The error's label.
     pub error: Option<&'static str>,
+    /// What an operator should know of the error; never a client's or an upstream's words.
+    pub detail: Option<String>,
     /// From arrival to the first event.
     pub first_event: Option<Duration>,
     /// From arrival to the end.
@@ -102,6 +104,7 @@ fn log(ended: &Ended) {
                 status = ended.status,
                 outcome = ended.outcome.name(),
                 error = ended.error,
+                detail = ended.detail,
                 first_event_ms = ended.first_event.map(millis),
                 duration_ms = millis(ended.duration),
                 prompt_tokens = usage.prompt,
@@ -254,6 +257,7 @@ mod tests {
             status,
             outcome,
             error: None,
+            detail: None,
             first_event: Some(Duration::from_millis(300)),
             duration: Duration::from_secs(3),
             usage: Some(Tokens { prompt: 5, cached: 2, output: 7, reasoning: 0 }),

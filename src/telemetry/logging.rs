@@ -15,6 +15,9 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberIni
 /// Lines that wait for a slow sink; at some 400 bytes each, under 4 MiB.
 const QUEUE_LINES: usize = 8192;
 
+/// Lines written to the sink at once, in bytes.
+const SINK_BUFFER: usize = 32 * 1024;
+
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -39,7 +42,8 @@ pub struct Logs {
 /// quote a request.
 pub fn log_to_stderr(filter: Option<&str>, format: Format) -> Result<Logs, String> {
     let filter = parse(filter).map_err(|error| format!("the log filter is wrong: {error}"))?;
-    let (writer, logs) = queue(io::stderr());
+    // The log's thread flushes when its queue is empty: a lone line at once, a burst in one write.
+    let (writer, logs) = queue(io::BufWriter::with_capacity(SINK_BUFFER, io::stderr()));
     let color = io::stderr().is_terminal();
     subscriber(filter, format, color, writer)
         .try_init()

@@ -153,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_rests_when_all_its_keys_do() {
+        let ring = ring(2);
+        let now = Instant::now();
+        ring.rest(0, &refused(401, None), now);
+        assert!(!ring.is_resting(now));
+        ring.rest(1, &refused(429, Some(20)), now);
+        assert!(ring.is_resting(now));
+        assert!(!ring.is_resting(now + Duration::from_secs(21)));
+        assert!(!KeyRing::new(Vec::new()).is_resting(now), "nobody can refuse what is not asked for");
+    }
+
+    #[test]
     fn a_single_key_is_always_tried_and_a_server_error_rests_nobody() {
         let one = ring(1);
         let now = Instant::now();

@@ -1,6 +1,7 @@
 //! The only room that opens sockets outwards.
 
 pub mod credentials;
+mod decoded;
 mod frames;
 mod played;
 pub mod transport;

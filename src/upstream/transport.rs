@@ -7,7 +7,8 @@
 //! Not here: clocks other than the connect clock (reqwest has no hook for a layer to see connect
 //! alone), retries, keys.
 //!
-//! Cost per request: the URL is parsed again by reqwest, headers are moved, the body is shared.
+//! Cost per request: one lookup of the client and one of the parsed URL, one copy of the headers; the
+//! body is shared.
 
 use std::{
     collections::HashMap,
@@ -20,12 +21,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tower::Service;
 
 use super::{
+    decoded,
     frames::{SseFrames, interrupted},
     played,
 };
@@ -39,6 +41,8 @@ use crate::{
 /// An error body is read up to here; its rest says nothing that its head does not.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
+/// URLs kept; further ones are parsed each time.
+const CACHED_URLS: usize = 1024;
 /// A list of models is read up to here; the longest known one has a tenth of it.
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 
@@ -62,6 +66,8 @@ pub struct Bounds {
 #[derive(Default)]
 pub struct Clients {
     by_connection: RwLock<HashMap<Connection, reqwest::Client>>,
+    /// URLs as reqwest wants them: parsing one costs more than all else a request does here.
+    urls: RwLock<HashMap<Uri, reqwest::Url>>,
 }
 
 // === impl Transport ===
@@ -92,16 +98,20 @@ async fn exchange(transport: Transport, call: Call) -> Result<Reply> {
         return played::exchange(call, transport.bounds).await;
     }
     let response = send(&transport.clients, &call).await?;
-    let (head, body) = http::Response::from(response).into_parts();
+    let (mut head, body) = http::Response::from(response).into_parts();
     // Errors of the body would name the URL.
-    receive(&call, head, body.map_err(reqwest::Error::without_url), transport.bounds).await
+    let body = body.map_err(reqwest::Error::without_url);
+    match decoded::take(&mut head)? {
+        None => receive(&call, head, body, transport.bounds).await,
+        Some(coding) => receive(&call, head, decoded::decode(body, coding), transport.bounds).await,
+    }
 }
 
 async fn send(clients: &Clients, call: &Call) -> Result<reqwest::Response> {
     let client = clients.get(&call.target.connection)?;
-    let request = reqwest::Request::try_from(call.request.clone()).map_err(|_| Error::Internal {
-        message: format!("{}: its base URL makes no valid request", call.target.label),
-    })?;
+    let mut request = reqwest::Request::new(call.request.method().clone(), clients.url(call.request.uri())?);
+    *request.headers_mut() = call.request.headers().clone();
+    *request.body_mut() = Some(call.request.body().clone().into());
     client.execute(request).await.map_err(|error| unsent(&error))
 }
 
@@ -119,15 +129,11 @@ where
     if !head.status.is_success() {
         let text = read(body, MAX_ERROR_BYTES, Overrun::Cut).await.unwrap_or_default();
         let error = dialect.error(head.status, &head.headers, &text);
-        return Err(match providers::provider(&call.target.kind) {
-            Some(provider) => provider.refine(error),
-            None => error,
-        }
-        .into());
+        return Err(providers::refine(&call.target.kind, error.into()));
     }
     if !call.stream || is_json(&head) {
         let whole = read(body, bounds.max_reply_bytes, Overrun::Fail).await?;
-        dialect.accepts_whole(&whole)?;
+        dialect.accepts_whole(&whole).map_err(|error| providers::refine(&call.target.kind, error))?;
         return Ok(Reply { head, body: ReplyBody::Whole(whole) });
     }
     let frames = accepted(call, Box::pin(SseFrames::new(body, bounds.max_frame_bytes))).await?;
@@ -141,7 +147,7 @@ async fn accepted(call: &Call, mut frames: Frames) -> Result<Frames> {
         let Some(frame) = frames.next().await.transpose()? else {
             return Err(Error::BadReply { message: "The upstream's stream ended without a single event.".into() });
         };
-        if dialect.accepts(&frame)? {
+        if dialect.accepts(&frame).map_err(|error| providers::refine(&call.target.kind, error))? {
             return Ok(Box::pin(stream::iter([Ok(frame)]).chain(frames)));
         }
     }
@@ -245,6 +251,20 @@ impl Clients {
             return Ok(clients.entry(connection.clone()).or_insert(client).clone());
         }
         Ok(client)
+    }
+
+    fn url(&self, uri: &Uri) -> Result<reqwest::Url> {
+        if let Some(url) = self.urls.read().ok().and_then(|urls| urls.get(uri).cloned()) {
+            return Ok(url);
+        }
+        let invalid = |_| Error::Internal { message: "a base URL makes no valid request".into() };
+        let url = reqwest::Url::parse(&uri.to_string()).map_err(invalid)?;
+        if let Ok(mut urls) = self.urls.write()
+            && urls.len() < CACHED_URLS
+        {
+            urls.insert(uri.clone(), url.clone());
+        }
+        Ok(url)
     }
 
     /// Forgets every client whose kind of connection is not `wanted`. Exchanges under way go on.

@@ -70,6 +70,11 @@ pub trait UpstreamDialect: Send + Sync {
     fn decoder(&self, memo: Memo) -> Box<dyn StreamDecoder>;
     /// Reads an error response. Never fails: whatever the body is, there is a sentence to say.
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError;
+    /// Whether the reasoning of a turn with tool calls must come back, signatures and all, when the
+    /// turn is replayed (rule R1).
+    fn wants_reasoning_back(&self) -> bool {
+        false
+    }
     /// Judges a frame while the response head is still held: `Ok(true)` proves that the upstream
     /// has accepted the request, `Ok(false)` is a ping or the like, and an error event, or an end
     /// without a single event, is an error (rules E1, E2).
@@ -128,6 +133,8 @@ pub struct Asked {
     pub id: String,
     /// Unix seconds, when the upstream gives none.
     pub created: u64,
+    /// The question was put in the older words ([`ir::Request::legacy_functions`]).
+    pub legacy_functions: bool,
 }
 
 /// What an upstream dialect may know of the model it writes for.
@@ -175,4 +182,17 @@ pub struct Memo {
     pub output_tool: Option<String>,
     /// The custom tools, whose calls carry text and not JSON.
     pub custom_tools: Vec<String>,
+}
+
+// === impl Memo ===
+
+impl Memo {
+    /// The kind of a tool, by the client's name for it.
+    pub fn kind_of(&self, name: &str) -> ir::ToolKind {
+        if self.custom_tools.iter().any(|custom| custom == name) {
+            ir::ToolKind::Custom
+        } else {
+            ir::ToolKind::Function
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::{Relay, StreamDecoder, StreamEncoder, Tally};
 use crate::{
     error::Result,
     framing::Frame,
-    ir::{Block, Delta, Event, Finish, Opening, Response, ToolKind},
+    ir::{Block, Delta, Event, Finish, Opening, Response},
 };
 
 /// Decodes an upstream's stream and encodes it for the client.
@@ -228,8 +228,8 @@ fn opened(opening: Opening) -> Block {
         Opening::Text => Block::text(""),
         Opening::Reasoning => Block::Reasoning { text: String::new(), signature: None },
         Opening::RedactedReasoning { data } => Block::RedactedReasoning { data },
-        Opening::ToolCall { id, name } => {
-            Block::ToolCall { id, name, arguments: String::new(), kind: ToolKind::Function, cache: None }
+        Opening::ToolCall { id, name, kind } => {
+            Block::ToolCall { id, name, arguments: String::new(), kind, cache: None }
         }
         Opening::Refusal => Block::Refusal { text: String::new() },
     }
@@ -269,8 +269,8 @@ fn unfold_block(block: &Block) -> Option<(Opening, Vec<Delta>)> {
             Some((Opening::Reasoning, deltas))
         }
         Block::RedactedReasoning { data } => Some((Opening::RedactedReasoning { data: data.clone() }, Vec::new())),
-        Block::ToolCall { id, name, arguments, .. } => {
-            let opening = Opening::ToolCall { id: id.clone(), name: name.clone() };
+        Block::ToolCall { id, name, arguments, kind, .. } => {
+            let opening = Opening::ToolCall { id: id.clone(), name: name.clone(), kind: *kind };
             Some((opening, vec![Delta::Arguments(arguments.clone())]))
         }
         Block::Image { .. } | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => None,

@@ -127,7 +127,10 @@ const WORDS: &[(Class, &[&str])] = &[
             "invalid authentication",
         ],
     ),
-    (Class::Overloaded, &["overloaded", "model is loading", "loading model", "no capacity", "at capacity"]),
+    (
+        Class::Overloaded,
+        &["overloaded", "model is loading", "loading model", "no capacity", "at capacity", "over capacity"],
+    ),
 ];
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -220,6 +220,65 @@ async fn streamed_thinking_survives_a_round_trip() {
     assert_eq!(upstream.request(1).json()["messages"][1]["content"], thinking_content());
 }
 
+/// What a client keeps that knows only OpenAI's reference.
+fn plain(message: &Value) -> Value {
+    json!({"role": "assistant", "content": message["content"], "tool_calls": message["tool_calls"]})
+}
+
+/// R1, case 34: a client that keeps only ids, names and arguments gets its thinking put back,
+/// streamed or not; another key or another model does not get it.
+#[tokio::test]
+async fn thinking_survives_a_client_that_does_not_know_it() {
+    let noon = || Script::json(200, &message(&json!([{"type": "text", "text": "noon"}]), "end_turn"));
+    let thinks = Script::json(200, &message(&thinking_content(), "tool_use"));
+    let upstream = Upstream::scripted([thinks]).await;
+    let config = format!(
+        "{}[keys.a]\nsecret = \"sk-a-0123456789abcdef\"\n[keys.b]\nsecret = \"sk-b-0123456789abcdef\"\n",
+        anthropic(&upstream)
+    );
+    let gateway = Gateway::start(&config).await;
+    let (a, b) = ("sk-a-0123456789abcdef", "sk-b-0123456789abcdef");
+    let answer = gateway.ask_as(a, &ask(MODEL, false)).await.json();
+    let again = replay(&plain(&answer["choices"][0]["message"]));
+    let mut elsewhere = again.clone();
+    elsewhere["model"] = json!("ant/claude-sonnet-4-5");
+    let bare = json!([{"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}}]);
+    for (key, asked, expected) in [
+        (a, &again, thinking_content()),
+        (b, &again, bare.clone()),
+        (a, &elsewhere, bare),
+        (a, &again, thinking_content()),
+    ] {
+        upstream.push(noon());
+        let reply = gateway.ask_as(key, asked).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let sent = upstream.request(upstream.count() - 1).json();
+        assert_eq!(sent["messages"][1]["content"], expected, "{key}");
+    }
+
+    let thinking = [
+        start(0, &json!({"type": "thinking", "thinking": "", "signature": ""})),
+        delta(0, &json!({"type": "thinking_delta", "thinking": "So."})),
+        delta(0, &json!({"type": "signature_delta", "signature": "S9=="})),
+        stop(0),
+    ];
+    let blocks = [thinking.to_vec(), text(1, "Wait."), tool(2, "toolu_1", "now", &[])];
+    upstream.push(stream(blocks, "tool_use", &counts(5, 2)));
+    let first = gateway.ask_as(a, &ask(MODEL, true)).await;
+    upstream.push(noon());
+    let reply = gateway.ask_as(a, &replay(&plain(&thinking_extras(&first)))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sent = upstream.request(upstream.count() - 1).json();
+    assert_eq!(
+        sent["messages"][1]["content"],
+        json!([
+            {"type": "thinking", "thinking": "So.", "signature": "S9=="},
+            {"type": "text", "text": "Wait."},
+            {"type": "tool_use", "id": "toolu_1", "name": "now", "input": {}},
+        ])
+    );
+}
+
 fn weather_schema(model: &str, stream: bool) -> Value {
     let mut asked = ask(model, stream);
     asked["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "weather", "strict": true, "schema": {

@@ -78,3 +78,12 @@ async fn a_broken_file_changes_nothing() {
     until("the good one", async || models(&gateway, OLD).await.contains(&"after".to_owned()).then_some(())).await;
     assert_eq!(gateway.ask_as(OLD, &ask("after", false)).await.status, 200);
 }
+
+/// What a reload cannot put in force is named, and waits for a restart.
+#[tokio::test]
+async fn what_needs_a_restart_is_said() {
+    let gateway = Gateway::start("").await;
+    gateway.rewrite("[server]\ndrain = \"1s\"\n");
+    let said = "in force after a restart only: server.drain";
+    until("the warning", async || gateway.log().contains(said).then_some(())).await;
+}

@@ -14,6 +14,8 @@ use crate::support::{
 /// The rule says 100 ms; the rest is what a crowded machine may add.
 const SOON: Duration = Duration::from_millis(500);
 
+const KEY: &str = "sk-ci-0123456789abcdef";
+
 /// Leaves after `until` came (or once the upstream was asked), and checks that the upstream sees it.
 async fn leave(gateway: &Gateway, upstream: &Upstream, ask: &Value, seen: Option<&str>) {
     let index = upstream.count();
@@ -83,24 +85,28 @@ async fn a_leaver_frees_its_slot_and_is_counted_as_canceled() {
         Script::json(200, &completion("hi")),
     ])
     .await;
-    let key = "[keys.ci]\nsecret = \"sk-ci-0123456789abcdef\"\nlimits = { concurrent = 1 }\n";
+    let key = format!("[keys.ci]\nsecret = \"{KEY}\"\nlimits = {{ concurrent = 1 }}\n");
     let gateway = Gateway::start(&format!("{}{key}", openai(&upstream))).await;
-    let auth = ("authorization", "Bearer sk-ci-0123456789abcdef");
+    let auth = ("authorization", &*format!("Bearer {KEY}"));
     let mut client = gateway.chat_with(&[auth], &ask("up/m", true)).await;
     client.answer().await.until("abcdefgh").await;
-    assert_eq!(gateway.ask_as("sk-ci-0123456789abcdef", &ask("up/m", false)).await.status, 429, "the slot is taken");
+    assert_eq!(gateway.ask_as(KEY, &ask("up/m", false)).await.status, 429, "the slot is taken");
     drop(client);
     upstream.closed(0).await;
     until("the slot to come back", async || {
-        let reply = gateway.ask_as("sk-ci-0123456789abcdef", &ask("up/m", false)).await;
+        let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;
         (reply.status == 200).then_some(())
     })
     .await;
-    until("the cancel in the metrics", async || {
-        (gateway.metric("sluis_requests_total", "outcome=\"canceled\"").await == 1.0).then_some(())
-    })
-    .await;
-    assert_eq!(gateway.metric("sluis_requests_total", "outcome=\"failed\"").await, 1.0, "only the refused one failed");
+    until("the cancel in the metrics", async || (calls(&gateway, "outcome=\"canceled\"").await == 1.0).then_some(()))
+        .await;
+    let (failed, refused) = ("outcome=\"failed\"", "outcome=\"failed\",status=\"429\"");
+    assert_eq!(calls(&gateway, failed).await, calls(&gateway, refused).await, "only the refused ones failed");
+    assert!(gateway.metric(KEY, "sluis_tokens_total", "kind=\"output\"").await > 2.0, "what was read is counted too");
+}
+
+async fn calls(gateway: &Gateway, labels: &str) -> f64 {
+    gateway.metric(KEY, "sluis_requests_total", labels).await
 }
 
 /// D2: leaving cools down no target: the next call still goes there first.

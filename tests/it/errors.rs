@@ -6,6 +6,7 @@ use crate::support::{
     Gateway, Reply, Script, Upstream,
     gateway::{anthropic, openai, provider},
     openai::{ask, completion, error},
+    until,
 };
 
 /// Retries without a wait worth the name.
@@ -87,6 +88,20 @@ async fn a_refused_connection_is_a_502() {
     assert_eq!(reply.status, 502);
     assert_eq!(reply.error()["code"], "upstream_unreachable");
     assert_eq!(reply.header("x-sluis-attempts"), Some("3"));
+    until("the cause in the log", async || gateway.log().contains("could not be reached").then_some(())).await;
+}
+
+/// A fault of the operator's is no secret from the operator, and none of the client's business.
+#[tokio::test]
+async fn an_internal_error_is_explained_in_the_log_alone() {
+    let config = format!(
+        "{QUICK}[providers.up]\ntype = \"openai-compatible\"\nbase-url = \"https://127.0.0.1:1/v1\"\nca-file = \"missing.pem\"\n"
+    );
+    let gateway = Gateway::start(&config).await;
+    let reply = gateway.ask(&ask("up/m", false)).await;
+    assert_eq!((reply.status, reply.error()["code"].as_str()), (500, Some("internal_error")));
+    assert!(!reply.text().contains("missing.pem"), "{}", reply.text());
+    until("the cause in the log", async || gateway.log().contains("missing.pem").then_some(())).await;
 }
 
 /// F4, F8, case 55: with one key, a long Retry-After is handed to the client and not waited for.
@@ -274,4 +289,58 @@ async fn a_compressed_request_is_understood() {
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_eq!(upstream.request(0).json()["model"], "m");
     assert_eq!(upstream.request(0).header("content-encoding"), None);
+}
+
+/// E2, F1: an error under a success status means what the vendor's own code means, in place of an
+/// answer and at the beginning of a stream.
+#[tokio::test]
+async fn vendor_codes_hold_in_band() {
+    let error = |code: &str| json!({"error": {"code": code, "message": "as it came"}});
+    let upstream = Upstream::scripted([]).await;
+    let config = format!("[retry]\nattempts = 1\n{}", provider("zai", "zai", &upstream));
+    let gateway = Gateway::start(&config).await;
+    for (code, status, retry) in [("1302", 429, None), ("1113", 429, Some("false")), ("1261", 400, Some("false"))] {
+        for stream in [false, true] {
+            upstream.push(if stream {
+                Script::sse().frame(crate::support::openai::event(&error(code))).end()
+            } else {
+                Script::json(200, &error(code))
+            });
+            let reply = gateway.ask(&ask("zai/glm-4.6", stream)).await;
+            assert_eq!(reply.status, status, "{code} {}", reply.text());
+            assert_eq!(reply.error()["message"], "as it came");
+            assert_eq!(reply.header("x-should-retry"), retry, "{code}");
+        }
+    }
+}
+
+/// M1: the words of another dialect become OpenAI's, before and in the stream; the message stays.
+#[tokio::test]
+async fn foreign_errors_speak_openais_words() {
+    let upstream = Upstream::scripted([]).await;
+    let gateway = Gateway::start(&anthropic(&upstream)).await;
+    for (status, kind, told, told_kind, code) in [
+        (400, "invalid_request_error", 400, "invalid_request_error", Value::Null),
+        (401, "authentication_error", 502, "server_error", json!("upstream_credentials")),
+        (404, "not_found_error", 404, "invalid_request_error", json!("model_not_found")),
+        (413, "request_too_large", 413, "invalid_request_error", json!("request_too_large")),
+        (429, "rate_limit_error", 429, "rate_limit_error", json!("rate_limit_exceeded")),
+        (500, "api_error", 500, "server_error", json!("server_error")),
+        (504, "timeout_error", 504, "server_error", json!("upstream_timeout")),
+        (529, "overloaded_error", 503, "service_unavailable_error", json!("server_is_overloaded")),
+    ] {
+        upstream.push(Script::json(status, &crate::support::anthropic::error(kind, "as it came")));
+        let reply = gateway.ask(&ask("ant/claude-haiku-4-5", false)).await;
+        assert_eq!(reply.status, told, "{kind}");
+        assert_eq!((&reply.error()["type"], &reply.error()["code"]), (&json!(told_kind), &code), "{kind}");
+        assert!(reply.error()["message"].as_str().is_some_and(|message| message.ends_with("as it came")), "{kind}");
+    }
+    let overloaded = crate::support::anthropic::event(&crate::support::anthropic::error("overloaded_error", "Busy."));
+    let mut events = crate::support::anthropic::says("hi");
+    events.truncate(3);
+    upstream.push(Script::sse().frames(events).frame(&overloaded).end());
+    let reply = gateway.ask(&ask("ant/claude-haiku-4-5", true)).await;
+    let error = reply.chunks().last().unwrap()["error"].clone();
+    assert_eq!(error["type"], "service_unavailable_error");
+    assert_eq!((&error["code"], &error["message"]), (&json!("server_is_overloaded"), &json!("Busy.")));
 }

@@ -99,6 +99,25 @@ async fn check_judges_a_configuration() {
     }
 }
 
+/// What keeps it from starting is said with a way out (rule X1 for the open door).
+#[tokio::test]
+async fn a_failed_start_says_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (args, words) in [
+        (["--listen", address.as_str()], ["cannot listen on", "another port"]),
+        (["--listen", "0.0.0.0:0"], ["can be reached from other machines", "sluis key new"]),
+        (["--config", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
+    ] {
+        let mut process = Process::run(&args, None, &[]);
+        assert_eq!(process.exit().await.code(), Some(1), "{args:?}");
+        let said = process.said();
+        for word in words.into_iter().chain(["fix: "]) {
+            assert!(said.contains(word), "{word} is missing in:\n{said}");
+        }
+    }
+}
+
 /// `sluis schema` prints a JSON schema.
 #[tokio::test]
 async fn schema_prints_a_json_schema() {

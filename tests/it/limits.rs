@@ -6,7 +6,7 @@ use crate::support::{
     Gate, Gateway, Script, Upstream,
     gateway::openai,
     openai::{ask, completion, counts},
-    until,
+    until, within,
 };
 
 const KEY: &str = "sk-ci-0123456789abcdef";
@@ -24,39 +24,37 @@ async fn tokens_are_reserved_and_settled() {
     let json = answer.to_string();
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", json.len());
     let held = |_| Script::default().gate(&gate).raw(format!("{head}{json}"));
-    let upstream = Upstream::scripted((0..3).map(held)).await;
-    let gateway = Gateway::start(&limited(&upstream, "tokens-per-minute = 100")).await;
-    // About 10 tokens of prompt, 35 of answer at most: two reservations fit into 100, three do not.
+    let upstream = Upstream::scripted((0..2).map(held)).await;
+    let gateway = Gateway::start(&limited(&upstream, "tokens-per-minute = 1000")).await;
+    // 400 of answer at most and a short prompt: two reservations fit into 1000, three do not.
     let mut asked = ask("up/m", false);
-    asked["messages"][0]["content"] = "one two three four five six seven".into();
-    asked["max_tokens"] = json!(35);
-    let mut clients = Vec::new();
+    asked["max_tokens"] = json!(400);
+    let mut replies = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let auth = format!("Bearer {KEY}");
-        clients.push(gateway.chat_with(&[("authorization", &auth)], &asked).await);
+        let client = gateway.chat_with(&[("authorization", &auth)], &asked).await;
+        replies.spawn(client.whole());
     }
-    upstream.asked(1).await;
+    // Two are held by the upstream, so the first to be answered are the refused.
     for _ in 0..3 {
-        gate.open();
+        let reply = within("a refusal", replies.join_next()).await.unwrap().unwrap();
+        assert_eq!(reply.status, 429, "{}", reply.text());
+        let wait: u64 = reply.header("retry-after").expect("retry-after").parse().expect("seconds");
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert_eq!(reply.error()["code"], "rate_limit_exceeded");
     }
-    let mut statuses = Vec::new();
-    for client in clients {
-        let reply = client.whole().await;
-        if reply.status == 429 {
-            let wait: u64 = reply.header("retry-after").expect("retry-after").parse().expect("seconds");
-            assert!((1..=60).contains(&wait), "{wait}");
-            assert_eq!(reply.error()["code"], "rate_limit_exceeded");
-        }
-        statuses.push(reply.status);
+    gate.open();
+    gate.open();
+    while let Some(reply) = replies.join_next().await {
+        assert_eq!(reply.unwrap().status, 200);
     }
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 200, 429, 429, 429]);
+    upstream.push(Script::json(200, &completion("hi")));
     let next = until("the settlement", async || {
         let reply = gateway.ask_as(KEY, &asked).await;
         (reply.status == 200).then_some(reply)
     })
     .await;
-    assert_eq!(next.header("x-ratelimit-limit-tokens"), Some("100"));
+    assert_eq!(next.header("x-ratelimit-limit-tokens"), Some("1000"));
 }
 
 /// Q2: a slot comes back whatever ends the call, and a refusal takes none.
@@ -64,9 +62,9 @@ async fn tokens_are_reserved_and_settled() {
 async fn slots_come_back_however_a_call_ends() {
     let failing = Script::json(500, &json!({"error": {"message": "x"}}));
     let ok = || Script::json(200, &completion("hi"));
-    let upstream = Upstream::scripted([failing, ok(), Script::dead(), ok()]).await;
+    let upstream = Upstream::scripted([Script::dead(), Script::dead(), failing, ok(), ok()]).await;
     let gateway = Gateway::start(&limited(&upstream, "concurrent = 1")).await;
-    for status in [500, 200, 502, 200] {
+    for status in [502, 500, 200, 200] {
         let reply = gateway.ask_as(KEY, &ask("up/m", false)).await;
         assert_eq!(reply.status, status, "{}", reply.text());
     }

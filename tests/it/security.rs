@@ -125,8 +125,7 @@ async fn secrets_appear_nowhere() {
     let (provider, client) = ("canary-provider-7f3a9c51", "canary-client-2b8e6d40");
     let failing = [400, 401, 403, 404, 429, 500];
     let scripts = failing.map(|status| Script::json(status, &error("no", "some_error", None)));
-    let upstream = Upstream::scripted(scripts.into_iter().chain([
-        Script::dead(),
+    let upstream = Upstream::scripted([Script::dead(), Script::dead()].into_iter().chain(scripts).chain([
         Script::sse().frames(says("hi")).end(),
         Script::sse().frames([crate::support::openai::c("a")]).wait(std::time::Duration::from_millis(50)).cut(),
     ]))
@@ -139,7 +138,7 @@ async fn secrets_appear_nowhere() {
     let gateway = Gateway::start_with(&config, &env).await;
     let mut said = String::new();
     for index in 0..failing.len() + 3 {
-        let reply = gateway.ask_as(client, &ask("up/m", index >= failing.len())).await;
+        let reply = gateway.ask_as(client, &ask("up/m", index > failing.len())).await;
         said.push_str(&format!("{:?}\n{}\n", reply.head, reply.text()));
     }
     said.push_str(&gateway.ask_as("canary-client-2b8e6d4", &ask("up/m", false)).await.text());

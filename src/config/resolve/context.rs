@@ -11,15 +11,12 @@ use std::{
 use http::{HeaderName, HeaderValue, header};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    call,
-    config::{
-        Env, Known, Rules,
-        document::Path,
-        file,
-        report::{Draft, Fault},
-        value::{FromEnv, Hidden, Secret, SecretFrom, Size, Text, parse_size},
-    },
+use crate::config::{
+    Env, Known, Limits, Rules,
+    document::Path,
+    file,
+    report::{Draft, Fault},
+    value::{FromEnv, Hidden, Secret, SecretFrom, Size, Text, parse_size},
 };
 
 pub(super) struct Context<'a> {
@@ -195,8 +192,8 @@ impl Context<'_> {
     }
 }
 
-pub(super) fn limits(limits: &file::Limits) -> call::Limits {
-    call::Limits {
+pub(super) fn limits(limits: &file::Limits) -> Limits {
+    Limits {
         requests_per_minute: limits.requests_per_minute.map(Into::into),
         tokens_per_minute: limits.tokens_per_minute.map(Into::into),
         concurrent: limits.concurrent.map(Into::into),

@@ -72,6 +72,13 @@ pub fn listen_of(path: Option<&FilePath>, env: &Env, overrides: &Overrides) -> S
     listen(&file, overrides, &mut cx)
 }
 
+/// Whether a configuration asks for HTTPS, as far as can be told.
+pub fn serves_tls(path: Option<&FilePath>) -> bool {
+    let text = path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    let (root, _) = DeTable::parse_recoverable(&text);
+    root.get_ref().contains_key("tls")
+}
+
 fn unreadable(path: &FilePath, error: &io::Error) -> Report {
     Report::unreadable(path.display().to_string(), error.to_string())
 }

@@ -6,15 +6,12 @@ use http::{HeaderName, HeaderValue, Uri};
 use secrecy::SecretString;
 
 use super::context::{Context, limits};
-use crate::{
-    call::Limits,
-    config::{
-        BUILTIN, Known, KnownKind, ProviderConfig, Rules,
-        document::Path,
-        file::{self, File},
-        known::nearest,
-        report::Fault,
-    },
+use crate::config::{
+    BUILTIN, Known, KnownKind, Limits, ProviderConfig, Rules,
+    document::Path,
+    file::{self, File},
+    known::nearest,
+    report::Fault,
 };
 
 /// What a provider has when it sets nothing else.

@@ -3,6 +3,8 @@
 //! Only messages that break a rule are written anew, member by member; the rest of the
 //! conversation keeps its bytes, so that prompt caches still hit (rule C1).
 
+use memchr::memmem;
+
 use super::{array, fields::quoted, losses::Losses, tool_ids::NineChars};
 use crate::{
     providers::catalogue::{Order, Quirks, ToolIds},
@@ -31,6 +33,19 @@ impl Rules {
         }
     }
 
+    /// The rules that these messages can break at all. A search for a word is a fraction of the
+    /// price of reading the messages, which most conversations are thus spared.
+    fn touching(self, messages: &str) -> Self {
+        let holds = |word: &str| memmem::find(messages.as_bytes(), word.as_bytes()).is_some();
+        Self {
+            developer_as_system: self.developer_as_system && holds("\"developer\""),
+            strip_name: self.strip_name && holds("\"name\""),
+            flat_content: self.flat_content && holds("\"content\""),
+            nine_char_ids: self.nine_char_ids && holds("\"tool_call"),
+            fill_reasoning: self.fill_reasoning && holds("\"tool_calls\""),
+        }
+    }
+
     fn none(self) -> bool {
         !(self.developer_as_system || self.strip_name || self.flat_content || self.nine_char_ids || self.fill_reasoning)
     }
@@ -38,10 +53,11 @@ impl Rules {
 
 /// Rewrites the messages that break a rule.
 pub(super) fn rewrite(rules: Rules, body: &mut Edits<'_>, losses: &mut Losses) {
+    let Some(messages) = body.get("messages") else { return };
+    let rules = rules.touching(messages);
     if rules.none() {
         return;
     }
-    let Some(messages) = body.get("messages") else { return };
     let mut ids = NineChars::default();
     let new = array::map(messages, |index, message| {
         let mut message = Object::parse_str(message).ok()?.edit();

@@ -63,6 +63,10 @@ impl Provider for Compatible {
         sign(self.row.auth, with, request)
     }
 
+    fn adjusts(&self, dialect: Dialect) -> bool {
+        dialect == Dialect::OpenAiChat
+    }
+
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),

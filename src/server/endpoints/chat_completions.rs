@@ -175,6 +175,7 @@ impl Exchange {
             status: error.status().as_u16(),
             outcome: Outcome::Failed,
             error: Some(error.label()),
+            detail: error.detail().map(Into::into),
             first_event: None,
             duration: self.arrival.at.elapsed(),
             usage: None,

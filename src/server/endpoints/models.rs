@@ -1,8 +1,9 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: exactly what the calling key may call (rule K7).
 //!
-//! Under a provider's prefix only that provider's models are listed, by their full names.
+//! Under a provider's prefix only that provider's models are listed, by their full names; one of
+//! them is also found by its own id, as calls under the prefix name it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use bytes::Bytes;
@@ -48,18 +49,24 @@ pub(in crate::server) async fn list_or_get(
 
 fn body(server: &Server, headers: &HeaderMap, place: &Place) -> Result<Bytes> {
     let caller = caller(server, headers)?;
-    let listed = |id: &str| match &place.provider {
-        Some(provider) => id.strip_prefix(provider.as_str()).is_some_and(|rest| rest.starts_with('/')),
-        None => true,
-    };
+    let listed = |id: &str| place.provider.as_deref().is_none_or(|provider| is_of(id, provider));
     let Some(id) = &place.id else {
         let mut entries = server.directory.models(&caller);
         entries.retain(|entry| listed(&entry.id));
         return json(&List { object: "list", data: entries.iter().map(model).collect() });
     };
-    let entry = server.directory.model(&caller, id).filter(|entry| listed(&entry.id));
+    let full = match &place.provider {
+        Some(provider) if !is_of(id, provider) => Cow::Owned(format!("{provider}/{id}")),
+        Some(_) | None => Cow::Borrowed(id.as_str()),
+    };
+    let entry = server.directory.model(&caller, &full);
     let entry = entry.ok_or_else(|| Error::ModelNotFound { model: id.clone(), near: Vec::new() })?;
     json(&model(&entry))
+}
+
+/// Whether an id is one of a provider's, by its full name.
+fn is_of(id: &str, provider: &str) -> bool {
+    id.strip_prefix(provider).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn model(entry: &ModelEntry) -> Model<'_> {

@@ -26,6 +26,11 @@ use crate::{
     server::tls::acceptor,
 };
 
+#[expect(clippy::disallowed_methods, reason = "a test owns its servers")]
+fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
+}
+
 const CHUNK: &str = "data: {\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
     \"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
 const WHOLE: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
@@ -89,7 +94,7 @@ async fn answer(socket: &mut (impl AsyncRead + AsyncWrite + Unpin), reply: &[u8]
 async fn upstream(replies: Vec<Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    spawn(async move {
         let last = replies.len();
         for (at, reply) in replies.into_iter().enumerate() {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -300,11 +305,11 @@ async fn connections_are_kept_only_after_the_end_of_a_body() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
             count.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
+            spawn(async move {
                 let reply = http("200 OK", "content-type: text/event-stream\r\n", format!("{CHUNK}{CHUNK}").as_bytes());
                 while answer(&mut socket, &reply).await {}
             });
@@ -331,7 +336,7 @@ async fn a_dropped_exchange_is_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let begun = !reply.is_empty();
-        let server = tokio::spawn(async move {
+        let server = spawn(async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             answer(&mut socket, &reply).await;
             let mut rest = Vec::new();
@@ -362,7 +367,7 @@ async fn a_ca_file_makes_an_upstream_trusted() {
     let tls = acceptor(&cert, &key).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             let Ok(mut socket) = tls.accept(socket).await else { continue };
@@ -389,7 +394,7 @@ async fn http2_by_prior_knowledge() {
         seen.lock().unwrap().push(request.version());
         async { ([("content-type", "application/json")], WHOLE) }
     });
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    spawn(async move { axum::serve(listener, app).await });
     let reply =
         transport().call(call(&url, false, Connection { http2_prior_knowledge: true, ..plain() })).await.unwrap();
     assert_eq!(body(reply), WHOLE);

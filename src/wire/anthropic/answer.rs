@@ -146,8 +146,8 @@ pub(super) fn called(name: &str, memo: &Memo) -> Called {
         return Called::Output;
     }
     let name = memo.tool_names.get(name).cloned().unwrap_or_else(|| name.to_owned());
-    let custom = memo.custom_tools.contains(&name);
-    Called::Tool { name, kind: if custom { ToolKind::Custom } else { ToolKind::Function } }
+    let kind = memo.kind_of(&name);
+    Called::Tool { name, kind }
 }
 
 /// A custom tool's text, out of the object it was asked for in; as it came when it is no such

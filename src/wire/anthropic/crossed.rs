@@ -1,60 +1,21 @@
-//! Anthropic crossed with OpenAI chat: what its answers look like to a chat client, and what a chat
-//! client's requests look like to it.
-
-use std::{collections::VecDeque, fs};
+//! Anthropic crossed with OpenAI chat: what a chat client's requests look like to it. What its
+//! answers look like to a chat client, `tests/golden` shows.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{
-    Anthropic,
-    golden::{cases, frames, memo},
-};
-use crate::wire::{
-    Asked, ClientDialect, Encoded, Facts, Memo, Relay, UpstreamDialect, openai_chat::OpenAiChat, translate::Translate,
-};
+use super::Anthropic;
+use crate::wire::{Asked, ClientDialect, Encoded, Facts, Memo, UpstreamDialect, openai_chat::OpenAiChat};
 
 const CHAT: &dyn ClientDialect = &OpenAiChat;
 
 fn asked() -> Asked {
-    Asked { model: "public".into(), include_usage: true, id: "chatcmpl-1".into(), created: 1 }
+    Asked { model: "public".into(), include_usage: true, id: "chatcmpl-1".into(), created: 1, legacy_functions: false }
 }
 
 fn encode(body: &Value, model: &str) -> Encoded {
     let request = CHAT.decode(body.to_string().as_bytes()).unwrap();
     Anthropic.encode(&request, &Facts { model, stream: request.stream, max_output_tokens: None }).unwrap()
-}
-
-/// S1, T1, T2, E1, E2, J1, C4 and regression cases 1, 24, 25, 38, 41: each documented stream as the
-/// chunks a chat client gets.
-#[test]
-fn streams_as_chunks() {
-    for (case, path) in cases() {
-        let Ok(text) = fs::read_to_string(path.join("stream.sse")) else { continue };
-        let mut relay = Translate::new(Anthropic.decoder(memo(&case)), CHAT.encoder(asked()));
-        let mut out = VecDeque::new();
-        let mut end = Ok(());
-        for frame in frames(&text) {
-            end = end.and_then(|()| relay.frame(frame, &mut out));
-        }
-        end = end.and_then(|()| relay.finish(&mut out));
-        let mut chunks: String = out.iter().map(|bytes| std::str::from_utf8(bytes).unwrap()).collect();
-        if let Err(error) = end {
-            chunks.push_str(std::str::from_utf8(&CHAT.error_frame(&error)).unwrap());
-        }
-        insta::assert_snapshot!(format!("chunks_{case}"), chunks);
-    }
-}
-
-/// The same of whole answers.
-#[test]
-fn answers_as_completions() {
-    for (case, path) in cases() {
-        let Ok(body) = fs::read(path.join("response.json")) else { continue };
-        let answer = Anthropic.decode(&body, &memo(&case)).unwrap();
-        let completion = CHAT.encode(&answer, &asked());
-        insta::assert_snapshot!(format!("completion_{case}"), std::str::from_utf8(&completion).unwrap());
-    }
 }
 
 /// T4, T6, T7, A5, J1, C1 and regression cases 32, 38: chat requests as Anthropic bodies.

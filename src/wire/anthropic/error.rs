@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
 use crate::{
+    dialect::Dialect,
     error::{Class, UpstreamError},
     wire::upstream_error::{class_by_words, limit_headers, neutral_message, request_id, retry_after},
 };
@@ -75,6 +76,7 @@ fn parse(body: &[u8]) -> Option<UpstreamError> {
     let message = message.unwrap_or_else(|| "The upstream reported an error without a message.".into());
     let mut error = UpstreamError::new(StatusCode::BAD_GATEWAY, message);
     (error.kind, error.code, error.request_id) = (kind, code, envelope.request_id);
+    error.dialect = Some(Dialect::Anthropic);
     Some(error)
 }
 

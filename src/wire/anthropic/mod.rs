@@ -60,6 +60,10 @@ impl UpstreamDialect for Anthropic {
         error::read(status, headers, body)
     }
 
+    fn wants_reasoning_back(&self) -> bool {
+        true
+    }
+
     fn accepts(&self, frame: &Frame) -> Result<bool> {
         stream::accepts(frame)
     }

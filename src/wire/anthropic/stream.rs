@@ -306,7 +306,7 @@ impl Decoder {
             Called::Tool { name, kind } => (name, kind),
         };
         self.calls = true;
-        let index = self.open_block(Opening::ToolCall { id: content.id, name }, out);
+        let index = self.open_block(Opening::ToolCall { id: content.id, name, kind }, out);
         // Whole arguments at the start are not the vendor's way, but that of some who copy it.
         let given = content.input.map_or("{}", RawValue::get).to_owned();
         match kind {

@@ -1,10 +1,10 @@
 //! Reads an upstream's whole answer: as a stream of one chunk, so that what holds for streams holds
 //! here.
 
-use super::{chunk::Chunk, decoder::Decoder, finish};
+use super::{chunk::Chunk, decoder::Decoder};
 use crate::{
     error::{Error, Result},
-    ir::{self, Block, Finish, ToolKind},
+    ir::{self, Finish},
     wire::{Memo, translate},
 };
 
@@ -22,17 +22,14 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<ir::Response> {
     let mut events = Vec::new();
     decoder.chunk(&chunk, Some((choice, said)), &mut events);
     let reason = choice.finish_reason.0.as_str();
-    decoder.end(if reason.is_empty() { Finish::Stop } else { finish::decode(reason) }, &mut events)?;
+    if reason.is_empty() {
+        decoder.end(Finish::Stop, &mut events)?;
+    } else {
+        decoder.stop(reason, &mut events)?;
+    }
     let mut response = translate::fold(events);
     if response.blocks.is_empty() && reason.is_empty() {
         return Err(unusable("its message is empty and has no finish reason"));
-    }
-    for block in &mut response.blocks {
-        if let Block::ToolCall { name, kind, .. } = block
-            && memo.custom_tools.contains(name)
-        {
-            *kind = ToolKind::Custom;
-        }
     }
     response.service_tier = Some(chunk.service_tier.0).filter(|tier| !tier.is_empty());
     Ok(response)

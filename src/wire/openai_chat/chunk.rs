@@ -6,11 +6,11 @@
 //! borrowed until its kind is known.
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{
+    in_band::in_band_error,
     lenient::{Count, Text},
-    upstream_error,
 };
 use crate::{
     error::{Error, Result},
@@ -118,11 +118,10 @@ impl<'a> Chunk<'a> {
         let Ok(chunk) = serde_json::from_slice::<Self>(data) else {
             return Err(broken(data));
         };
-        if chunk.may_be_error() {
-            let value = serde_json::from_slice(data).unwrap_or(Value::Null);
-            if let Some(error) = upstream_error::in_band(&value) {
-                return Err(error.into());
-            }
+        if chunk.may_be_error()
+            && let Some(error) = in_band_error(data)
+        {
+            return Err(error.into());
         }
         Ok(chunk)
     }
@@ -144,22 +143,15 @@ impl<'a> Chunk<'a> {
     }
 
     fn may_be_error(&self) -> bool {
-        let failed = |choice: &Choice<'_>| super::finish::is_failure(&choice.finish_reason.0);
-        self.error.is_some()
-            || self.base_resp.is_some()
-            || self.x_groq.is_some()
-            || self.choices.iter().flatten().any(failed)
+        self.choices.is_none() || self.error.is_some() || self.base_resp.is_some() || self.x_groq.is_some()
     }
 }
 
 fn broken(data: &[u8]) -> Error {
-    if let Ok(value) = serde_json::from_slice::<Value>(data) {
-        let inner = value.as_array().and_then(|list| list.first()).unwrap_or(&value);
-        if let Some(error) = upstream_error::in_band(inner) {
-            return error.into();
-        }
-    }
-    Error::BadReply { message: "The upstream's answer is not a chat completion.".into() }
+    in_band_error(data).map_or_else(
+        || Error::BadReply { message: "The upstream's answer is not a chat completion.".into() },
+        Into::into,
+    )
 }
 
 // === impl Call ===

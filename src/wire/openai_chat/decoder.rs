@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::{
     chunk::{Choice, Chunk, Part, Said},
-    finish, upstream_error, usage,
+    finish, ids, in_band, usage,
 };
 use crate::{
     error::{Error, Result},
@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct Decoder {
     memo: Memo,
     started: bool,
+    /// What tells this answer from others: its id, or the time it was made.
+    seed: String,
     finished: bool,
     /// `[DONE]` has passed.
     done: bool,
@@ -60,11 +62,7 @@ fn empty() -> Error {
 fn payload(frame: &Frame) -> Result<Option<&[u8]>> {
     let data = frame.data.trim_ascii();
     match frame.event.as_deref() {
-        Some(b"error") => {
-            let said = serde_json::from_slice(data);
-            let said = said.unwrap_or_else(|_| String::from_utf8_lossy(data).into_owned().into());
-            Err(upstream_error::in_band_error(&said).into())
-        }
+        Some(b"error") => Err(in_band::error_event(data).into()),
         Some(b"ping") => Ok(None),
         Some(_) | None => Ok(Some(data).filter(|data| !data.is_empty())),
     }
@@ -84,7 +82,7 @@ impl StreamDecoder for Decoder {
         let choice = chunk.choice();
         self.chunk(&chunk, choice.and_then(|choice| Some((choice, choice.delta.as_ref()?))), out);
         match choice.map(|choice| choice.finish_reason.0.as_str()) {
-            Some(reason) if !reason.is_empty() => self.end(finish::decode(reason), out),
+            Some(reason) if !reason.is_empty() => self.stop(reason, out),
             Some(_) | None => Ok(()),
         }
     }
@@ -119,11 +117,9 @@ impl Decoder {
         // A prelude without choices (Azure) knows neither id nor model (rule S3).
         if !self.started && (chunk.choices.iter().flatten().next().is_some() || usage.is_some()) {
             self.started = true;
-            out.push(Event::Start {
-                id: chunk.id.0.clone(),
-                model: chunk.model.0.clone(),
-                created: chunk.created.0.unwrap_or_default(),
-            });
+            let (id, created) = (&chunk.id.0, chunk.created.0.unwrap_or_default());
+            self.seed = if id.is_empty() { created.to_string() } else { id.clone() };
+            out.push(Event::Start { id: chunk.id.0.clone(), model: chunk.model.0.clone(), created });
         }
         // Some servers repeat the whole answer after its end.
         if let Some((_, said)) = said.filter(|_| !self.finished) {
@@ -132,6 +128,14 @@ impl Decoder {
         if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
             self.usage = Some(usage);
             out.push(Event::Usage(usage));
+        }
+    }
+
+    /// Ends the answer for the upstream's reason, unless that is a failure (rule E2).
+    pub(super) fn stop(&mut self, reason: &str, out: &mut Vec<Event>) -> Result<()> {
+        match in_band::failed_finish(reason, self.next > 0) {
+            Some(error) => Err(error.into()),
+            None => self.end(finish::decode(reason), out),
         }
     }
 
@@ -337,8 +341,9 @@ impl Decoder {
         let id = self.calls.get(at).map(|call| call.id.clone()).unwrap_or_default();
         let used = self.calls.iter().take(at).any(|call| call.id == id);
         // Servers without ids, or with "0" for every call, need one that no other turn has.
-        let id = if id.is_empty() || used { format!("call_{}", uuid::Uuid::now_v7().simple()) } else { id };
-        let index = self.open(Opening::ToolCall { id, name }, out);
+        let id = if id.is_empty() || used { ids::tool_call(&self.seed, 0, at) } else { id };
+        let kind = self.memo.kind_of(&name);
+        let index = self.open(Opening::ToolCall { id, name, kind }, out);
         if let Some(call) = self.calls.get_mut(at) {
             call.block = Some(index);
         }

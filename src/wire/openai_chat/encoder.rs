@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{DONE, finish, line, response};
 use crate::{
-    ir::{Annotation, Delta, Event, Finish, Opening, Usage},
+    ir::{Annotation, Delta, Event, Finish, Opening, ToolKind, Usage},
     wire::{Asked, StreamEncoder},
 };
 
@@ -38,7 +38,7 @@ struct OpenBlock {
 enum State {
     Prose,
     Reasoning { text: String, signature: Option<String> },
-    Call { number: u32, has_arguments: bool },
+    Call { number: u32, kind: ToolKind, has_arguments: bool },
 }
 
 #[derive(Default, Serialize)]
@@ -55,6 +55,8 @@ struct Chunk<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[CallDelta<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<FunctionDelta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     annotations: &'a [response::Citation<'a>],
@@ -67,7 +69,10 @@ struct CallDelta<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
-    function: FunctionDelta<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionDelta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<CustomDelta<'a>>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +80,21 @@ struct FunctionDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     arguments: &'a str,
+}
+
+#[derive(Serialize)]
+struct CustomDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    input: &'a str,
+}
+
+/// A piece of a call: its running number, and, in the first piece, its id and name.
+struct Piece<'a> {
+    number: u32,
+    kind: ToolKind,
+    head: Option<(&'a str, &'a str)>,
+    text: &'a str,
 }
 
 impl StreamEncoder for Encoder {
@@ -138,11 +158,11 @@ impl Encoder {
 
     fn open(&mut self, index: u32, block: &Opening, out: &mut BytesMut) {
         let state = match block {
-            Opening::ToolCall { id, name } => {
-                let number = self.calls;
+            Opening::ToolCall { id, name, kind } => {
+                let (number, kind) = (self.calls, *kind);
                 self.calls += 1;
-                self.call_header(number, id, name, out);
-                State::Call { number, has_arguments: false }
+                self.call(&Piece { number, kind, head: Some((id, name)), text: "" }, out);
+                State::Call { number, kind, has_arguments: false }
             }
             Opening::Text | Opening::Refusal => State::Prose,
             Opening::Reasoning => State::Reasoning { text: String::new(), signature: None },
@@ -169,10 +189,10 @@ impl Encoder {
                 self.chunk(&Chunk { reasoning_content: Some(piece), ..Chunk::default() }, out);
             }
             (Delta::Signature(whole), Some(State::Reasoning { signature, .. })) => *signature = Some(whole.clone()),
-            (Delta::Arguments(piece), Some(State::Call { number, has_arguments })) if !piece.is_empty() => {
+            (Delta::Arguments(text), Some(State::Call { number, kind, has_arguments })) if !text.is_empty() => {
                 *has_arguments = true;
-                let number = *number;
-                self.arguments(number, piece, out);
+                let (number, kind) = (*number, *kind);
+                self.call(&Piece { number, kind, head: None, text }, out);
             }
             (
                 Delta::Text(_) | Delta::Refusal(_) | Delta::Reasoning(_) | Delta::Signature(_) | Delta::Arguments(_),
@@ -188,7 +208,9 @@ impl Encoder {
                 self.thinking(|index| response::ThinkingBlock::signed(&text, &signature, index), out);
             }
             // T1: a call without arguments is a call with no arguments.
-            State::Call { number, has_arguments: false } => self.arguments(number, "{}", out),
+            State::Call { number, kind: ToolKind::Function, has_arguments: false } => {
+                self.call(&Piece { number, kind: ToolKind::Function, head: None, text: "{}" }, out);
+            }
             State::Prose | State::Reasoning { signature: None, .. } | State::Call { .. } => {}
         }
     }
@@ -200,7 +222,7 @@ impl Encoder {
             let annotations: Vec<_> = annotations.iter().map(response::Citation::of).collect();
             self.chunk(&Chunk { annotations: &annotations, ..Chunk::default() }, out);
         }
-        self.write(&Chunk::default(), Some(finish::encode(reason, self.calls > 0)), out);
+        self.write(&Chunk::default(), Some(finish::encode(reason, self.calls > 0, self.asked.legacy_functions)), out);
     }
 
     /// The role, once, in the first chunk.
@@ -211,25 +233,33 @@ impl Encoder {
         }
     }
 
-    /// The call's own running number, not the block's index; id and name once (rule T2).
-    fn call_header(&mut self, number: u32, id: &str, name: &str, out: &mut BytesMut) {
-        let function = FunctionDelta { name: Some(name), arguments: "" };
-        let call = CallDelta { index: number, id: Some(id), r#type: Some("function"), function };
+    /// A call has its own running number, not the block's index, and says id and name once (rule
+    /// T2). In the older words there is one call, without an id.
+    fn call(&mut self, piece: &Piece<'_>, out: &mut BytesMut) {
+        let Piece { number, kind, head, text } = *piece;
+        let name = head.map(|(_, name)| name);
         // An answer that begins with a call has null for its text.
         let role = self.take_role();
         let null = role.map(|_| None);
-        let chunk = Chunk { role, content: null, tool_calls: Some([call]), refusal: null, ..Chunk::default() };
+        let mut chunk = Chunk { role, content: null, refusal: null, ..Chunk::default() };
+        if self.asked.legacy_functions {
+            if number > 0 {
+                return;
+            }
+            chunk.function_call = Some(FunctionDelta { name, arguments: text });
+        } else {
+            let (function, custom, spelled) = match kind {
+                ToolKind::Function => (Some(FunctionDelta { name, arguments: text }), None, "function"),
+                ToolKind::Custom => (None, Some(CustomDelta { name, input: text }), "custom"),
+            };
+            let (id, r#type) = (head.map(|(id, _)| id), head.map(|_| spelled));
+            chunk.tool_calls = Some([CallDelta { index: number, id, r#type, function, custom }]);
+        }
         self.chunk(&chunk, out);
     }
 
     fn take_role(&mut self) -> Option<&'static str> {
         (!std::mem::replace(&mut self.role_sent, true)).then_some("assistant")
-    }
-
-    fn arguments(&self, number: u32, piece: &str, out: &mut BytesMut) {
-        let function = FunctionDelta { name: None, arguments: piece };
-        let call = CallDelta { index: number, id: None, r#type: None, function };
-        self.chunk(&Chunk { tool_calls: Some([call]), ..Chunk::default() }, out);
     }
 
     fn thinking<'a>(&mut self, block: impl FnOnce(u32) -> response::ThinkingBlock<'a>, out: &mut BytesMut) {

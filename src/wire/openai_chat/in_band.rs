@@ -1,209 +1,76 @@
-//! Errors that come under a success status (rule E2).
+//! Errors that come under a success status (rule E2): how they are told from answers.
 //!
 //! Compatible vendors report failures in the middle of a stream, or in place of an answer, in many
-//! shapes. Each is listed where it is read, with the vendor that was seen to send it (vendors' API
-//! references, SDK types and recorded traffic, read November 2026). An error *response* is read
-//! elsewhere; here there is no status and there are no headers, so the class must come from the
-//! words.
+//! shapes. Here it is found out whether something is an error; what it says is read and judged as
+//! that of an error response (`said`, `upstream_error`).
 
 use http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::error::{Class, UpstreamError};
+use super::{
+    finish::{Reason, reason},
+    said::{Said, is_said},
+    upstream_error::plain_text,
+};
+use crate::{
+    dialect::Dialect,
+    error::{Class, UpstreamError},
+};
 
 /// The error in a stream event's data or in a whole answer, if it is one.
 pub fn in_band_error(data: &[u8]) -> Option<UpstreamError> {
-    let object = match serde_json::from_slice(data).ok()? {
-        Value::Object(object) => object,
-        // Gemini's compatible endpoint wraps its errors in an array.
-        Value::Array(items) => match items.into_iter().next()? {
-            Value::Object(object) => object,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => return None,
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
-    };
-    of_object(&object)
+    of_value(&serde_json::from_slice(data).ok()?)
 }
 
 /// The error of an event named `error`, whatever its data is.
 pub(super) fn error_event(data: &[u8]) -> UpstreamError {
-    in_band_error(data).unwrap_or_else(|| match serde_json::from_slice(data) {
-        Ok(Value::Object(object)) => Words::flat(&object).into_error(),
-        Ok(Value::String(message)) => Words { message: Some(message), ..Words::default() }.into_error(),
-        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) | Err(_) => Words::default().into_error(),
-    })
+    let value = serde_json::from_slice(data);
+    let value = value.unwrap_or_else(|_| plain_text(data).map_or(Value::Null, Value::String));
+    of_value(&value).unwrap_or_else(|| Said::of(&value).into_in_band())
 }
 
-/// The error that a finish reason of this kind stands for: `error` (OpenRouter, Mistral,
-/// Fireworks), `abort` (SGLang), `network_error` (Z.ai).
-pub(super) fn failed_finish(reason: &str) -> Option<UpstreamError> {
-    if !matches!(reason, "error" | "abort" | "network_error") {
-        return None;
+/// The error that a finish reason stands for: a failure, or, where nothing `was_said` before it, a
+/// lack of capacity.
+pub(super) fn failed_finish(wire: &str, was_said: bool) -> Option<UpstreamError> {
+    let (class, status, what) = match reason(wire) {
+        Reason::Failure => (Class::Server, StatusCode::BAD_GATEWAY, "broke off the answer"),
+        Reason::OutOfCapacity if !was_said => {
+            (Class::Overloaded, StatusCode::SERVICE_UNAVAILABLE, "had no capacity for the answer")
+        }
+        Reason::Is(_) | Reason::FunctionCall | Reason::OutOfCapacity | Reason::Unknown => return None,
+    };
+    let message = format!("The upstream {what} (finish_reason `{wire}`).");
+    Some(UpstreamError { class, dialect: Some(Dialect::OpenAiChat), ..UpstreamError::new(status, message) })
+}
+
+fn of_value(value: &Value) -> Option<UpstreamError> {
+    // Google's compatible endpoint wraps its errors in an array.
+    if let Some(first) = value.as_array().and_then(|list| list.first()) {
+        return of_value(first);
     }
-    let message = format!("The upstream broke off the answer (finish_reason `{reason}`).");
-    Some(Words { message: Some(message), ..Words::default() }.into_error())
-}
-
-fn of_object(object: &Map<String, Value>) -> Option<UpstreamError> {
-    let nested = |key: &str, inner: &str| object.get(key).and_then(|value| value.get(inner));
+    if value.get("error").is_some_and(is_said) {
+        return Some(Said::of(value).into_in_band());
+    }
     // Groq puts a text into its own object.
-    if let Some(error) = object.get("error").or_else(|| nested("x_groq", "error")).filter(|error| is_truthy(error)) {
-        return Some(Words::of(error, object).into_error());
+    if let Some(error) = value.pointer("/x_groq/error").filter(|error| is_said(error)) {
+        return Some(Said::of_error(error, &Value::Null).into_in_band());
     }
     // MiniMax.
-    if let Some(code) = nested("base_resp", "status_code").and_then(Value::as_u64).filter(|code| *code != 0) {
-        let message = nested("base_resp", "status_msg").and_then(Value::as_str).map(Into::into);
-        return Some(Words { message, code: Some(code.to_string()), ..Words::default() }.into_minimax(code));
+    if value.pointer("/base_resp/status_code").is_some_and(is_said) {
+        return Some(Said::of(value).into_in_band());
     }
-    let choices = object.get("choices").and_then(Value::as_array);
-    let finish = |choice: &Value| choice.get("finish_reason").and_then(Value::as_str).and_then(failed_finish);
-    if let Some(choices) = choices {
-        return choices.iter().find_map(finish);
+    if let Some(choices) = value.get("choices").and_then(Value::as_array) {
+        return choices.iter().find_map(|choice| failed_finish(choice.get("finish_reason")?.as_str()?, true));
     }
-    // Mistral and SGLang name the object so; servers on FastAPI have only `detail`.
-    let is_flat = object.get("object").and_then(Value::as_str) == Some("error")
-        || object.get("detail").is_some_and(is_truthy)
-        || (object.get("message").is_some_and(Value::is_string)
-            && (object.contains_key("code") || object.contains_key("type")));
-    is_flat.then(|| Words::flat(object).into_error())
+    is_flat(value).then(|| Said::of(value).into_in_band())
 }
 
-/// As Python and JavaScript clients judge it, except that an empty object says nothing either.
-fn is_truthy(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(is) => *is,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(object) => !object.is_empty(),
-    }
-}
-
-/// What an error says of itself.
-#[derive(Default)]
-struct Words {
-    message: Option<String>,
-    kind: Option<String>,
-    code: Option<String>,
-    param: Option<String>,
-    status: Option<StatusCode>,
-}
-
-// === impl Words ===
-
-impl Words {
-    /// Reads an `error` member; `around` is the object it stands in, where Cerebras puts the
-    /// status and xAI the code.
-    fn of(error: &Value, around: &Map<String, Value>) -> Self {
-        let mut words = match error {
-            Value::Object(error) => Self::flat(error),
-            Value::String(message) => Self { message: Some(message.clone()), ..Self::default() },
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Self::default(),
-        };
-        let around = Self::flat(around);
-        words.status = words.status.or(around.status);
-        words.message = words.message.or(around.message);
-        words.code = words.code.or(around.code);
-        words
-    }
-
-    fn flat(object: &Map<String, Value>) -> Self {
-        let text = |key: &str| match object.get(key)? {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
-        };
-        let code = text("code");
-        // `http_status_code` is TGI's, `status_code` Cerebras', `status` Azure's; others write the
-        // status as the code.
-        let status = [code.clone(), text("status_code"), text("http_status_code"), text("status")]
-            .into_iter()
-            .flatten()
-            .find_map(|code| code.parse().ok().filter(|code| (400..=599u16).contains(code)));
-        let message = text("message").or_else(|| text("msg")).or_else(|| text("detail"));
-        Self {
-            message: message.or_else(|| object.get("detail").filter(|detail| is_truthy(detail)).map(Value::to_string)),
-            kind: text("type").or_else(|| text("error_type")),
-            code,
-            param: text("param"),
-            status: status.and_then(|status| StatusCode::from_u16(status).ok()),
-        }
-    }
-
-    fn into_error(self) -> UpstreamError {
-        let (class, status) = self.judge();
-        self.into_classed(class, status)
-    }
-
-    /// MiniMax's own numbers (API reference, "Error codes").
-    fn into_minimax(self, code: u64) -> UpstreamError {
-        let (class, status) = match code {
-            1002 | 1039 => (Class::RateLimit, StatusCode::TOO_MANY_REQUESTS),
-            1004 => (Class::Credentials, StatusCode::UNAUTHORIZED),
-            1008 => (Class::Quota, StatusCode::PAYMENT_REQUIRED),
-            1026 | 1027 => (Class::ContentPolicy, StatusCode::BAD_REQUEST),
-            2013 => (Class::Invalid, StatusCode::BAD_REQUEST),
-            1001 => (Class::Server, StatusCode::GATEWAY_TIMEOUT),
-            _ => (Class::Server, StatusCode::BAD_GATEWAY),
-        };
-        self.into_classed(class, status)
-    }
-
-    fn into_classed(self, class: Class, status: StatusCode) -> UpstreamError {
-        let message = self.message.unwrap_or_else(|| "The upstream reported an error without a message.".into());
-        let mut error = UpstreamError::new(status, message);
-        error.class = class;
-        error.kind = self.kind;
-        error.code = self.code;
-        error.param = self.param;
-        error
-    }
-
-    /// The class and the status it stands for: unmistakable words first, then the status the error
-    /// names, then the general words.
-    fn judge(&self) -> (Class, StatusCode) {
-        let names =
-            format!("{} {}", self.code.as_deref().unwrap_or_default(), self.kind.as_deref().unwrap_or_default());
-        let names = names.to_ascii_lowercase();
-        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-        let named = |words: &[&str]| words.iter().any(|word| names.contains(word));
-        let said = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        let refused = |class| (class, self.status.unwrap_or(StatusCode::BAD_REQUEST));
-
-        if named(&["context_length", "exceed_context_size", "context_window"])
-            || said(&["maximum context length", "prompt is too long", "exceeds the available context size"])
-        {
-            return refused(Class::ContextLength);
-        }
-        if named(&["insufficient_quota", "current_quota", "credit_balance", "spend_limit", "usage_limit", "billing"]) {
-            return (Class::Quota, self.status.unwrap_or(StatusCode::TOO_MANY_REQUESTS));
-        }
-        if named(&["content_filter", "content_policy"]) {
-            return refused(Class::ContentPolicy);
-        }
-        if let Some(status) = self.status {
-            return (Class::of_status(status), status);
-        }
-        let status = if named(&["rate_limit", "ratelimit", "too_many_requests"]) || said(&["rate limit"]) {
-            StatusCode::TOO_MANY_REQUESTS
-        } else if named(&["overloaded", "unavailable"]) {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else if named(&["authentication", "invalid_api_key", "unauthorized"]) {
-            StatusCode::UNAUTHORIZED
-        } else if named(&["permission"]) {
-            StatusCode::FORBIDDEN
-        } else if named(&["not_found", "notfound"]) {
-            StatusCode::NOT_FOUND
-        } else if named(&["timeout"]) {
-            StatusCode::GATEWAY_TIMEOUT
-        } else if named(&["invalid", "badrequest", "bad_request", "validation", "tool_use_failed"]) {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::BAD_GATEWAY
-        };
-        (Class::of_status(status), status)
-    }
+/// Mistral and SGLang name the object so; servers on FastAPI have only `detail`.
+fn is_flat(value: &Value) -> bool {
+    let has = |key: &str| value.get(key).is_some();
+    value.get("object").and_then(Value::as_str) == Some("error")
+        || value.get("detail").is_some_and(is_said)
+        || (value.get("message").is_some_and(Value::is_string) && (has("code") || has("type")))
 }
 
 #[cfg(test)]
@@ -231,8 +98,8 @@ mod tests {
             (
                 "groq",
                 r#"{"id":"c","choices":[],"x_groq":{"id":"r","error":"over capacity"}}"#,
-                Class::Server,
-                502,
+                Class::Overloaded,
+                503,
                 "over capacity",
             ),
             ("cerebras", r#"{"error":{"message":"slow down"},"status_code":429}"#, Class::RateLimit, 429, "slow down"),
@@ -290,6 +157,29 @@ mod tests {
         assert_eq!(error("content_filter").class, Class::ContentPolicy);
         assert_eq!(error("invalid_api_key").class, Class::Credentials);
         assert_eq!(error("strange").class, Class::Server);
+    }
+
+    /// The vendor's own code is kept as text, a number or not, for the catalogue's rules; MiniMax,
+    /// OpenRouter and Z.ai write numbers.
+    #[test]
+    fn vendor_codes_are_texts() {
+        for (data, code) in [
+            (r#"{"base_resp":{"status_code":1002,"status_msg":"m"}}"#, "1002"),
+            (r#"{"error":{"code":403,"message":"m"}}"#, "403"),
+            (r#"{"error":{"code":"1302","message":"m"}}"#, "1302"),
+            (r#"{"error":{"code":1302,"message":"m"}}"#, "1302"),
+        ] {
+            assert_eq!(in_band_error(data.as_bytes()).unwrap().code.as_deref(), Some(code), "{data}");
+            let read = super::super::upstream_error::read(StatusCode::OK, &http::HeaderMap::new(), data.as_bytes());
+            assert_eq!(read.code.as_deref(), Some(code), "{data}");
+        }
+    }
+
+    #[test]
+    fn a_finish_without_capacity_is_an_error_where_nothing_was_said() {
+        assert_eq!(failed_finish("insufficient_system_resource", false).unwrap().class, Class::Overloaded);
+        assert!(failed_finish("insufficient_system_resource", true).is_none());
+        assert!(failed_finish("stop", false).is_none());
     }
 
     #[test]

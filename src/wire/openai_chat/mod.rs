@@ -10,6 +10,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod finish;
+mod ids;
 mod in_band;
 mod lenient;
 mod line;
@@ -19,6 +20,7 @@ mod parts;
 mod passthrough;
 mod request;
 mod response;
+mod said;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -94,5 +96,16 @@ impl UpstreamDialect for OpenAiChat {
 
     fn accepts(&self, frame: &Frame) -> Result<bool> {
         passthrough::accepts(frame)
+    }
+
+    /// Beside the word itself, MiniMax's and Groq's own places for an error are looked for, and an
+    /// answer without choices.
+    fn accepts_whole(&self, body: &[u8]) -> Result<()> {
+        let holds = |word: &str| memchr::memmem::find(body, word.as_bytes()).is_some();
+        let is_object = body.trim_ascii_start().starts_with(b"{");
+        if is_object && holds("\"choices\"") && !["\"error\"", "base_resp", "x_groq"].into_iter().any(holds) {
+            return Ok(());
+        }
+        UpstreamDialect::decode(self, body, &Memo::default()).map(drop)
     }
 }

@@ -16,9 +16,9 @@
 //! borrowed parse, and a copy if something is mended.
 
 mod choice;
-mod finish;
 mod parts;
 mod peek;
+mod tidy;
 mod tool_calls;
 mod unary;
 

@@ -54,12 +54,14 @@ const KNOWN: &[&str] = &[
 pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
     let root = Record::parse(body)?;
     let mut extra = extra(&root)?;
+    let legacy_functions = root.get("functions").is_some() && root.get("tools").is_none();
     let request = ir::Request {
         model: model(&root)?,
         messages: messages::decode(&root.require("messages")?, &mut extra)?,
         tools: tools::decode(&root, &mut extra)?,
         tool_choice: tools::choice(&root)?,
-        parallel_tool_calls: root.bool("parallel_tool_calls")?,
+        // The older answer has room for one call.
+        parallel_tool_calls: if legacy_functions { Some(false) } else { root.bool("parallel_tool_calls")? },
         max_tokens: match root.count("max_completion_tokens")? {
             Some(max) => Some(max),
             None => root.count("max_tokens")?,
@@ -75,6 +77,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
         cache_key: root.string("prompt_cache_key")?,
         cache: cache_hint(&root)?,
         stream: root.bool("stream")?.unwrap_or(false),
+        legacy_functions,
         extra,
     };
     Ok(request)

@@ -47,6 +47,8 @@ struct Message<'a> {
     thinking_blocks: Vec<ThinkingBlock<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Function<'a>>,
 }
 
 /// A tool call by its type.
@@ -127,8 +129,11 @@ struct CompletionDetails {
 }
 
 pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
-    let message = Message::of(response);
-    let finish_reason = finish::encode(response.finish, !message.tool_calls.is_empty());
+    let mut message = Message::of(response);
+    let finish_reason = finish::encode(response.finish, !message.tool_calls.is_empty(), asked.legacy_functions);
+    if asked.legacy_functions {
+        message.function_call = std::mem::take(&mut message.tool_calls).into_iter().find_map(Call::into_function);
+    }
     let completion = Completion {
         id: if response.id.is_empty() { &asked.id } else { &response.id },
         object: "chat.completion",
@@ -161,6 +166,7 @@ impl<'a> Message<'a> {
             reasoning_content: None,
             thinking_blocks: Vec::new(),
             tool_calls: Vec::new(),
+            function_call: None,
         };
         for block in &response.blocks {
             message.add(block, keeps_blocks);
@@ -209,6 +215,13 @@ impl<'a> Call<'a> {
                 Self::Function { id, function: Function { name, arguments } }
             }
             ToolKind::Custom => Self::Custom { id, custom: Custom { name, input: arguments } },
+        }
+    }
+
+    fn into_function(self) -> Option<Function<'a>> {
+        match self {
+            Self::Function { function, .. } => Some(function),
+            Self::Custom { .. } => None,
         }
     }
 }

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     error::Class,
-    ir::{Block, Delta, Event, Finish, Opening, Usage},
+    ir::{Block, Delta, Event, Finish, Opening, ToolKind, Usage},
     wire::{Relay, Weight, translate},
 };
 
 fn asked(include_usage: bool) -> Asked {
-    Asked { model: "fast".into(), include_usage, id: "chatcmpl-own".into(), created: 7 }
+    Asked { model: "fast".into(), include_usage, id: "chatcmpl-own".into(), created: 7, legacy_functions: false }
 }
 
 fn frame(data: &str) -> Frame {
@@ -64,7 +64,7 @@ fn refused(body: &Value) -> (Option<&'static str>, Option<String>) {
 }
 
 fn call(id: &str, name: &str) -> Opening {
-    Opening::ToolCall { id: id.into(), name: name.into() }
+    Opening::ToolCall { id: id.into(), name: name.into(), kind: ToolKind::Function }
 }
 
 /// T3, T4, R1, C1: the documented request, read and written again.
@@ -419,4 +419,106 @@ proptest! {
         let error = UpstreamDialect::error(&OpenAiChat, StatusCode::BAD_REQUEST, &HeaderMap::new(), other.to_string().as_bytes());
         prop_assert!(!error.message.is_empty());
     }
+}
+
+/// A streamed call of a custom tool is one on the client's side, whole and in pieces.
+#[test]
+fn custom_calls_are_streamed_as_custom() {
+    let memo = Memo { custom_tools: vec!["patch".into()], ..Memo::default() };
+    let mut decoder = OpenAiChat.decoder(memo);
+    let mut told = Vec::new();
+    let piece = |custom: Value| json!({"choices": [{"index": 0, "delta": {"tool_calls": [custom]}}]}).to_string();
+    for line in [
+        piece(json!({"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "patch", "input": ""}})),
+        piece(json!({"index": 0, "custom": {"input": "*** Begin"}})),
+        json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}).to_string(),
+    ] {
+        decoder.frame(&frame(&line), &mut told).unwrap();
+    }
+    let kinds = |events: &[Event]| translate::unfold(&translate::fold(events.to_vec()));
+    assert!(
+        kinds(&told)
+            .iter()
+            .any(|event| matches!(event, Event::Open { block: Opening::ToolCall { kind: ToolKind::Custom, .. }, .. }))
+    );
+    let calls: Vec<Value> = chunks(&encoded(&told, false))
+        .iter()
+        .filter_map(|chunk| chunk.pointer("/choices/0/delta/tool_calls/0").cloned())
+        .collect();
+    assert_eq!(
+        calls,
+        [
+            json!({"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "patch", "input": ""}}),
+            json!({"index": 0, "custom": {"input": "*** Begin"}}),
+        ]
+    );
+}
+
+/// A client of the deprecated `functions` is answered in its own words, streamed or not.
+#[test]
+fn old_questions_get_old_answers() {
+    let body = json!({"model": "m", "functions": [{"name": "now"}], "messages": [{"role": "user", "content": "?"}]});
+    let request = ClientDialect::decode(&OpenAiChat, body.to_string().as_bytes()).unwrap();
+    assert!(request.legacy_functions);
+    assert_eq!(request.parallel_tool_calls, Some(false));
+    let asked = Asked { legacy_functions: true, ..asked(false) };
+
+    let events = [
+        Event::Start { id: "c".into(), model: "m".into(), created: 1 },
+        Event::Open { index: 0, block: call("call_1", "now") },
+        Event::Delta { index: 0, delta: Delta::Arguments("{\"a\":1}".into()) },
+        Event::Close { index: 0 },
+        Event::Open { index: 1, block: call("call_2", "late") },
+        Event::Close { index: 1 },
+        Event::Finish { reason: Finish::ToolCalls, stop_sequence: None },
+    ];
+    let whole: Value =
+        serde_json::from_slice(&ClientDialect::encode(&OpenAiChat, &translate::fold(events.to_vec()), &asked)).unwrap();
+    let choice = &whole["choices"][0];
+    assert_eq!(choice["message"]["function_call"], json!({"name": "now", "arguments": "{\"a\":1}"}));
+    assert_eq!((&choice["message"]["content"], choice["message"].get("tool_calls")), (&Value::Null, None));
+    assert_eq!(choice["finish_reason"], "function_call");
+
+    let mut encoder = OpenAiChat.encoder(asked);
+    let mut out = BytesMut::new();
+    events.iter().for_each(|event| encoder.event(event, &mut out));
+    let chunks = chunks(std::str::from_utf8(&out).unwrap());
+    let calls: Vec<_> = chunks.iter().filter_map(|chunk| chunk.pointer("/choices/0/delta/function_call")).collect();
+    assert_eq!(calls, [&json!({"name": "now", "arguments": ""}), &json!({"arguments": "{\"a\":1}"})]);
+    assert!(!std::str::from_utf8(&out).unwrap().contains("tool_calls"));
+    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "function_call");
+}
+
+/// An upstream that gives no ids gets ones that are the same each time and differ between answers.
+#[test]
+fn missing_ids_are_minted_from_the_answer() {
+    let ids = |answer: &str| -> Vec<String> {
+        let call = json!({"function": {"name": "f", "arguments": "{}"}});
+        let line = json!({"id": answer, "choices": [{"index": 0, "delta": {"tool_calls": [call, call]},
+            "finish_reason": "tool_calls"}]});
+        let blocks = translate::fold(events(&[&line.to_string()]).unwrap()).blocks;
+        let id = |block: &Block| if let Block::ToolCall { id, .. } = block { id.clone() } else { panic!("{block:?}") };
+        blocks.iter().map(id).collect()
+    };
+    assert_eq!(ids("a"), ids("a"));
+    let (a, b) = (ids("a"), ids("b"));
+    assert!(a[0] != a[1] && a[0] != b[0] && a[0].starts_with("call_"), "{a:?} {b:?}");
+}
+
+/// E2: an error in place of an answer is found before the answer is given to anybody, wherever
+/// the vendor puts it; an answer is not read twice.
+#[test]
+fn whole_errors_are_not_accepted() {
+    for body in [
+        r#"{"error":{"message":"m","code":"1302"}}"#,
+        r#"{"base_resp":{"status_code":1002,"status_msg":"m"},"choices":null}"#,
+        r#"{"object":"error","message":"m","code":"x"}"#,
+        r#"{"detail":"m"}"#,
+    ] {
+        let Err(Error::Upstream(error)) = OpenAiChat.accepts_whole(body.as_bytes()) else { panic!("{body}") };
+        assert_eq!((error.message.as_str(), error.dialect), ("m", Some(crate::dialect::Dialect::OpenAiChat)));
+    }
+    let answer =
+        r#"{"choices":[{"message":{"content":"\"error\""},"finish_reason":"stop"}],"base_resp":{"status_code":0}}"#;
+    assert!(OpenAiChat.accepts_whole(answer.as_bytes()).is_ok());
 }

@@ -5,12 +5,18 @@
 //! and differ in the rest: where cached tokens stand, whether the sums hold them, and which sum
 //! the total is. What each was seen to send stands beside the lines that read it.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::ir;
 
 /// Reads a `usage` object. `None` when it counts neither prompt nor completion.
 pub fn usage(json: &str) -> Option<ir::Usage> {
+    if let Ok(counts) = serde_json::from_str::<OpenAiCounts>(json)
+        && counts.prompt_tokens.checked_add(counts.completion_tokens) == Some(counts.total_tokens)
+    {
+        return Some(counts.into());
+    }
     let counts = Counts(serde_json::from_str(json).ok()?);
     let prompt = counts.at("prompt_tokens").or_else(|| counts.at("input_tokens"));
     let completion = counts.at("completion_tokens").or_else(|| counts.at("output_tokens"));
@@ -22,8 +28,6 @@ pub fn usage(json: &str) -> Option<ir::Usage> {
     let (cache_write, cache_write_1h) = counts.cache_writes();
     let cache_read = counts.cache_read();
     let output = counts.output(prompt, completion, reasoning);
-    // A part larger than its whole was not counted in it (rule C4).
-    let outside = |whole: u64, part: u64| if part > whole { whole } else { whole - part };
     Some(ir::Usage {
         input: outside(outside(prompt, cache_read), cache_write.saturating_add(cache_write_1h)),
         cache_read,
@@ -34,7 +38,62 @@ pub fn usage(json: &str) -> Option<ir::Usage> {
     })
 }
 
+/// OpenAI's own object and nothing besides: the common case, read without building a map.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenAiCounts {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(default)]
+    prompt_tokens_details: PromptDetails,
+    #[serde(default)]
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PromptDetails {
+    cached_tokens: u64,
+    #[serde(rename = "audio_tokens")]
+    _audio: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+    #[serde(rename = "audio_tokens")]
+    _audio: u64,
+    #[serde(rename = "accepted_prediction_tokens")]
+    _accepted: u64,
+    #[serde(rename = "rejected_prediction_tokens")]
+    _rejected: u64,
+}
+
 struct Counts(Map<String, Value>);
+
+// === impl OpenAiCounts ===
+
+impl From<OpenAiCounts> for ir::Usage {
+    fn from(counts: OpenAiCounts) -> Self {
+        let cache_read = counts.prompt_tokens_details.cached_tokens;
+        Self {
+            input: outside(counts.prompt_tokens, cache_read),
+            cache_read,
+            cache_write: 0,
+            cache_write_1h: 0,
+            output: counts.completion_tokens,
+            reasoning: counts.completion_tokens_details.reasoning_tokens.min(counts.completion_tokens),
+        }
+    }
+}
+
+/// The part of `whole` that is not `part`. A part larger than its whole was not counted in it
+/// (rule C4).
+fn outside(whole: u64, part: u64) -> u64 {
+    if part > whole { whole } else { whole - part }
+}
 
 // === impl Counts ===
 

@@ -1,5 +1,6 @@
 //! The gateway under test: the very binary that ships, in a process of its own, with an empty
-//! environment, a directory of its own and a port the system chose.
+//! environment, a directory of its own and a port the system chose. Not within the test's process,
+//! because metrics, log and signals belong to a process and each test wants its own.
 
 use std::{
     fs,
@@ -204,8 +205,11 @@ impl Gateway {
     }
 
     /// The value of a metric: the sum over all series of this name whose labels hold `labels`.
-    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.get("/metrics").await.text();
+    /// Without keys in the configuration any `key` will do.
+    pub(crate) async fn metric(&self, key: &str, name: &str, labels: &str) -> f64 {
+        let reply = self.get_as("/metrics", key).await;
+        assert_eq!(reply.status, 200);
+        let text = reply.text();
         let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         let lines = text.lines().filter(of_name).filter(|line| line.contains(labels));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

@@ -3,17 +3,17 @@
 use serde_json::value::RawValue;
 
 use super::{
-    broken, finish,
+    broken,
     parts::texts,
     tool_calls::{Around, Calls},
 };
 use crate::{
-    error::{Class, Result, UpstreamError},
+    error::Result,
     ir,
     wire::{
         Tally,
         json::{Edits, Object, push_string},
-        openai_chat::in_band::failed_finish,
+        openai_chat::{finish, in_band::failed_finish},
     },
 };
 
@@ -95,21 +95,15 @@ pub(super) fn finish_reason(choice: &Object<'_>) -> String {
 
 /// A reason that is a failure is an error (rule E2).
 pub(super) fn check_finish(reason: &str, tally: &Tally) -> Result<()> {
-    if let Some(error) = failed_finish(reason) {
-        return Err(error.into());
+    match failed_finish(reason, tally.output_bytes > 0) {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
     }
-    if finish::reason(reason) == finish::Reason::OutOfCapacity && tally.output_bytes == 0 {
-        let message = format!("The upstream had no capacity for the answer (finish_reason `{reason}`).");
-        let mut error = UpstreamError::new(http::StatusCode::SERVICE_UNAVAILABLE, message);
-        error.class = Class::Overloaded;
-        return Err(error.into());
-    }
-    Ok(())
 }
 
 /// Writes the reason as OpenAI would, and notes it (rule S4). None at a clean end is a stop.
 pub(super) fn settle_finish(edits: &mut Edits<'_>, wire: &str, called_tools: bool, tally: &mut Tally) {
-    let (reason, finish) = finish::settle(if wire.is_empty() { "stop" } else { wire }, called_tools);
+    let (reason, finish) = finish::mend(if wire.is_empty() { "stop" } else { wire }, called_tools);
     tally.finish.get_or_insert(finish);
     if reason != wire {
         edits.set("finish_reason", format!("\"{reason}\""));

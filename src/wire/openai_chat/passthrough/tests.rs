@@ -24,7 +24,8 @@ fn frames(text: &str) -> Vec<Frame> {
 }
 
 fn relay(upstream: &str, include_usage: bool) -> Got {
-    let asked = Asked { id: "chatcmpl-ours".into(), model: "ours".into(), created: 7, include_usage };
+    let asked =
+        Asked { id: "chatcmpl-ours".into(), model: "ours".into(), created: 7, include_usage, legacy_functions: false };
     let mut relay = Passthrough::new(include_usage).standing_in(&asked);
     let mut out = VecDeque::new();
     let frames = frames(upstream);
@@ -328,7 +329,7 @@ fn errors_in_the_stream() {
         (r#"{"id":"g","error":{"code":502,"message":"closed"},"choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}]}"#.to_owned(), Class::Server),
         (chunk("{}", r#""abort""#, ""), Class::Server),
         (chunk("{}", r#""network_error""#, ""), Class::Server),
-        (chunk("{}", "null", r#","x_groq":{"error":"over capacity"}"#), Class::Server),
+        (chunk("{}", "null", r#","x_groq":{"error":"over capacity"}"#), Class::Overloaded),
         (r#"{"error":{"message":"slow"},"status_code":429}"#.to_owned(), Class::RateLimit),
     ] {
         let (text, error) = upstream_error(&events(&[&text_chunk("a"), &event, "[DONE]"]));

@@ -7,10 +7,12 @@
 //! Fragments are assembled by `index`, else by `id`, else a new name begins a new call.
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::splice;
-use crate::wire::json::{Edits, Object, push_string};
+use crate::wire::{
+    json::{Edits, Object, push_string},
+    openai_chat::ids,
+};
 
 /// The calls of one choice.
 #[derive(Debug, Default)]
@@ -154,7 +156,7 @@ impl Calls {
         let is_taken = self.0.iter().any(|call| call.id == fragment.id);
         let mut id = fragment.id.clone();
         if id.is_empty() || is_taken {
-            id = generated_id(around, at);
+            id = ids::tool_call(around.seed, around.choice, at);
             fragment.edits.set("id", format!("\"{id}\""));
         }
         let object = fragment.edits.object();
@@ -237,14 +239,6 @@ pub(super) fn repair_whole(
         repaired.push((!fragment.edits.is_empty()).then(|| fragment.edits.apply()));
     }
     Ok(splice(&items, &repaired))
-}
-
-/// An id of OpenAI's shape, the same each time the same answer is read.
-fn generated_id(around: Around<'_>, at: usize) -> String {
-    let place = Sha256::new().chain_update(around.choice.to_le_bytes()).chain_update(at.to_le_bytes());
-    let digest = place.chain_update(around.seed).finalize();
-    let hex: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("call_{hex}")
 }
 
 /// A JSON string's text or a number's; anything else is empty.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::{
     broken,
     choice::{check_finish, finish_reason, repair_texts, settle_finish},
-    is_suspect, splice,
+    is_suspect, splice, tidy,
     tool_calls::{Around, repair_whole},
 };
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 /// OpenAI's clients need: finish reasons, tool calls, content parts.
 pub fn unary(body: &Bytes) -> Result<(Bytes, Tally)> {
     let body = body.slice_ref(body.trim_ascii());
+    if let Some(tally) = tidy::tally(&body) {
+        return Ok((body, tally));
+    }
     let object = match std::str::from_utf8(&body).ok().and_then(|text| Object::parse_str(text).ok()) {
         Some(object) if !is_suspect(&object) => object,
         other => match (in_band_error(&body), other) {

@@ -1,0 +1,10 @@
+//! The names of the wire formats. What each looks like is `wire/`.
+
+/// A wire format. Every dialect is spoken by clients, by upstreams or by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI chat completions.
+    OpenAiChat,
+    /// Anthropic Messages.
+    Anthropic,
+}

@@ -1,0 +1,60 @@
+//! A chat client's request as the fixture's provider gets it, byte for byte, and as either dialect
+//! writes it from the canonical form.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use sluis::{
+    call::Dialect,
+    error::Result,
+    wire::{self, Encoded, Facts, Loss, json},
+};
+
+use crate::{Page, client, fixtures::Fixture, invariants, text, told};
+
+pub(crate) fn write(fixture: &Fixture, request: &Bytes, page: &mut Page) {
+    if fixture.dialect() == Dialect::OpenAiChat {
+        page.part(&format!("request, passed on to {}", fixture.provider), &passed(fixture, request));
+    }
+    page.part("request, written for OpenAI", &translated(fixture, Dialect::OpenAiChat, request));
+    page.part("request, written for Anthropic", &translated(fixture, Dialect::Anthropic, request));
+}
+
+fn passed(fixture: &Fixture, request: &Bytes) -> String {
+    let object = json::Object::parse(request).unwrap();
+    let asks = |key: &str| object.get(key).map(|value| value.get().trim_matches('"').to_owned()).unwrap_or_default();
+    let (model, stream) = (asks("model"), asks("stream") == "true");
+    let facts = Facts { model: &model, stream, max_output_tokens: None };
+    let mut edits = object.edit();
+    let losses = fixture.vendor().adjust(Dialect::OpenAiChat, &facts, &mut edits);
+    let body = edits.into_bytes(request);
+    invariants::request(text(&body), &model);
+    let body = if body == request { "as it came" } else { text(&body) };
+    format!("{}\n{}", body.trim_end(), lost(&losses))
+}
+
+fn translated(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> String {
+    match encode(fixture, dialect, request) {
+        Ok((model, Encoded { body, headers, losses, .. })) => {
+            invariants::request(text(&body), &model);
+            let mut out = String::new();
+            for (name, value) in &headers {
+                writeln!(out, "{name}: {}", value.to_str().unwrap()).unwrap();
+            }
+            format!("{out}{}\n{}", text(&body), lost(&losses))
+        }
+        Err(error) => told(&error),
+    }
+}
+
+fn encode(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> Result<(String, Encoded)> {
+    let request = client().decode(request)?;
+    let model = fixture.model(dialect, &request.model);
+    let facts = Facts { model: &model, stream: request.stream, max_output_tokens: None };
+    let encoded = wire::upstream(dialect).encode(&request, &facts)?;
+    Ok((model, encoded))
+}
+
+fn lost(losses: &[Loss]) -> String {
+    losses.iter().map(|loss| format!("lost: {} ({:?})\n", loss.field, loss.weight)).collect()
+}
