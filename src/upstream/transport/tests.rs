@@ -1,7 +1,5 @@
 //! Over real sockets on 127.0.0.1: what reaches the wire, and what every kind of answer becomes.
 
-#![expect(clippy::disallowed_methods, reason = "the upstreams of these tests are tasks")]
-
 use std::{
     path::PathBuf,
     sync::{
