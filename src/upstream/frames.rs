@@ -22,12 +22,19 @@ use crate::{
 pub(super) struct SseFrames<B> {
     body: Pin<Box<B>>,
     framer: Framer,
+    /// One that was looked at and given back.
+    first: Option<Frame>,
     ended: bool,
 }
 
 impl<B> SseFrames<B> {
     pub(super) fn new(body: B, max_frame_bytes: usize) -> Self {
-        Self { body: Box::pin(body), framer: Framer::new(max_frame_bytes), ended: false }
+        Self { body: Box::pin(body), framer: Framer::new(max_frame_bytes), first: None, ended: false }
+    }
+
+    /// Gives back a frame, to come next again.
+    pub(super) fn put_back(&mut self, frame: Frame) {
+        self.first = Some(frame);
     }
 }
 
@@ -39,6 +46,9 @@ where
     type Item = Result<Frame>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(frame) = self.first.take() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
         loop {
             match self.framer.next() {
                 Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),

@@ -20,7 +20,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt};
 use http::{StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -32,8 +32,9 @@ use super::{
     played,
 };
 use crate::{
-    call::{Call, Connection, Frames, Reply, ReplyBody},
+    call::{Call, Connection, Reply, ReplyBody},
     error::{Clock, Error, Result},
+    framing::Frame,
     providers::{self, builtin},
     wire,
 };
@@ -136,19 +137,21 @@ where
         dialect.accepts_whole(&whole).map_err(|error| providers::refine(&call.target.kind, error))?;
         return Ok(Reply { head, body: ReplyBody::Whole(whole) });
     }
-    let frames = accepted(call, Box::pin(SseFrames::new(body, bounds.max_frame_bytes))).await?;
-    Ok(Reply { head, body: ReplyBody::Frames(frames) })
+    let mut frames = SseFrames::new(body, bounds.max_frame_bytes);
+    let first = accepted(call, &mut frames).await?;
+    frames.put_back(first);
+    Ok(Reply { head, body: ReplyBody::Frames(Box::pin(frames)) })
 }
 
 /// Holds the stream until its first event has proved that the upstream took the request.
-async fn accepted(call: &Call, mut frames: Frames) -> Result<Frames> {
+async fn accepted(call: &Call, frames: &mut (impl Stream<Item = Result<Frame>> + Unpin)) -> Result<Frame> {
     let dialect = wire::upstream(call.dialect);
     loop {
         let Some(frame) = frames.next().await.transpose()? else {
             return Err(Error::BadReply { message: "The upstream's stream ended without a single event.".into() });
         };
         if dialect.accepts(&frame).map_err(|error| providers::refine(&call.target.kind, error))? {
-            return Ok(Box::pin(stream::iter([Ok(frame)]).chain(frames)));
+            return Ok(frame);
         }
     }
 }
