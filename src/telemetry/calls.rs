@@ -329,18 +329,19 @@ mod tests {
     }
 
     /// Counting with kept handles stays far below what a call costs; the bound is loose, since this
-    /// is no optimized build.
+    /// is no optimized build, and the best round counts, since the machine has other work too.
     #[test]
     fn counting_is_cheap() {
         let (recorder, metrics) = Metrics::local();
         let ended = ended(Outcome::Finished, 200);
         metrics::with_local_recorder(&recorder, || {
             let place = CallMetrics::new(ended.endpoint, &ended.model_label, ended.target.as_ref());
-            let start = Instant::now();
-            for _ in 0..1000 {
-                place.count(&ended);
-            }
-            let each = start.elapsed() / 1000;
+            let round = || {
+                let start = Instant::now();
+                (0..50).for_each(|_| place.count(&ended));
+                start.elapsed() / 50
+            };
+            let each = (0..20).map(|_| round()).min().unwrap();
             println!("{each:?} per call");
             assert!(each < Duration::from_micros(50), "{each:?}");
         });

@@ -170,7 +170,7 @@ async fn the_first_event_clock() {
 async fn the_first_event_clock_falls_back() {
     let first = Upstream::scripted([Script::silent()]).await;
     let second = Upstream::scripted([Script::sse().frames(says("second")).end()]).await;
-    let config = format!("{}[deadlines]\nfirst-event = \"200ms\"\n", both(&first, &second));
+    let config = format!("{}[deadlines]\nfirst-event = \"2s\"\n", both(&first, &second));
     let gateway = Gateway::start(&config).await;
     assert_eq!(gateway.ask(&ask("both", true)).await.content(), "second");
 }
@@ -178,16 +178,16 @@ async fn the_first_event_clock_falls_back() {
 /// O1, case 62: the idle clock counts from event to event and lets a steady stream be.
 #[tokio::test]
 async fn the_idle_clock() {
-    let pause = Duration::from_millis(300);
+    let pause = Duration::from_millis(400);
     let mut steady = Script::sse().frame(role());
-    for _ in 0..5 {
+    for _ in 0..6 {
         steady = steady.wait(pause).frame(c("a"));
     }
     let steady = steady.frames([&finish("stop"), DONE]).end();
     let silent = Script::sse().frames([role(), c("a")]).hang();
     let upstream = Upstream::scripted([steady, silent]).await;
-    let gateway = Gateway::start(&clock(&upstream, "idle", "1s")).await;
-    assert_eq!(gateway.ask(&ask("up/m", true)).await.content(), "aaaaa");
+    let gateway = Gateway::start(&clock(&upstream, "idle", "2s")).await;
+    assert_eq!(gateway.ask(&ask("up/m", true)).await.content(), "aaaaaa");
     let chunks = gateway.ask(&ask("up/m", true)).await.chunks();
     assert_eq!(chunks.last().unwrap()["error"]["code"], "timeout_idle");
     upstream.closed(1).await;
@@ -198,7 +198,7 @@ async fn the_idle_clock() {
 async fn the_total_clock() {
     let steady = Script::sse().frame(role()).repeat(c("a"), Duration::from_millis(50));
     let upstream = Upstream::scripted([Script::silent(), steady]).await;
-    let gateway = Gateway::start(&clock(&upstream, "total", "500ms")).await;
+    let gateway = Gateway::start(&clock(&upstream, "total", "2s")).await;
     let reply = gateway.ask(&ask("up/m", false)).await;
     assert_eq!(reply.status, 504);
     assert_eq!(reply.error()["code"], "timeout_total");

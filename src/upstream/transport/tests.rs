@@ -154,7 +154,7 @@ async fn an_unknown_host_fails_within_the_connect_clock() {
     let started = Wall::now();
     let error = failed(ask("http://nowhere.invalid/canary", false).await);
     assert!(matches!(error, Error::Network { .. } | Error::Timeout(Clock::Connect)), "{error:?}");
-    assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 /// O1: a server that accepts and never speaks TLS runs into the connect clock, which has a name.
@@ -450,7 +450,7 @@ async fn lists_are_bounded() {
     let url = format!("http://{}/canary", silent.local_addr().unwrap());
     let started = Wall::now();
     let error = failed(clients.fetch(&plain(), get(&url), Duration::from_millis(200)).await);
-    assert!(matches!(error, Error::Timeout(_)) && started.elapsed() < Duration::from_secs(2), "{error:?}");
+    assert!(matches!(error, Error::Timeout(_)) && started.elapsed() < Duration::from_secs(10), "{error:?}");
     let url = upstream(vec![http("200 OK", "", &vec![b' '; MAX_LIST_BYTES + 1])]).await;
     let error = failed(clients.fetch(&plain(), get(&url), Duration::from_secs(20)).await);
     assert!(matches!(error, Error::BadReply { .. }), "{error:?}");
