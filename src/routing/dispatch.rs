@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::{
+    dropped,
     order::{InFlight, order},
     prepare::{Prepared, Source, WayBack, client},
     relay::RelayStream,
@@ -43,6 +44,7 @@ use crate::{
     error::{Class, Error, Result, Verdict},
     ir,
     layers::{Limiters, Scope, Settlement},
+    telemetry,
     wire::{self, Asked, Memo, Relay, openai_chat, translate},
 };
 
@@ -265,6 +267,9 @@ impl Walk {
                 self.whole(&response)?
             }
         };
+        if let Some(target) = &self.notes.target {
+            prepared.dropped.iter().for_each(|field| telemetry::dropped_field(dropped::label(field), target));
+        }
         self.notes.dropped = prepared.dropped;
         self.notes.upstream_request_id = upstream_request_id;
         Ok(readied)

@@ -3,6 +3,7 @@
 
 pub mod discovery;
 pub mod dispatch;
+mod dropped;
 pub mod known;
 mod order;
 mod prepare;

@@ -63,9 +63,9 @@ pub trait Directory: Send + Sync {
 /// The server's share of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Largest request body in bytes, as sent and as decompressed. Default 64 MiB.
+    /// Largest request body in bytes, as sent and as decompressed.
     pub body_limit: u64,
-    /// No client stream is silent for longer (rule S6). Default 15 s.
+    /// No client stream is silent for longer (rule S6).
     pub keep_alive: Duration,
 }
 
@@ -106,14 +106,6 @@ pub struct Server {
     pub metrics: Metrics,
     /// OpenAI's form, the dialect of every path there is today.
     pub openai: &'static dyn ClientDialect,
-}
-
-// === impl Settings ===
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { body_limit: 64 << 20, keep_alive: Duration::from_secs(15) }
-    }
 }
 
 // === impl Server ===

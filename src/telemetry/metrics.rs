@@ -1,6 +1,6 @@
 //! Prometheus: names, units, buckets, and the text `/metrics` shows.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -18,6 +18,8 @@ pub const TOKENS_TOTAL: &str = "sluis_tokens_total";
 pub const CALLS_IN_FLIGHT: &str = "sluis_requests_in_flight";
 /// Reloads of the configuration, by `result`: `applied`, or `refused` with the old one still in force.
 pub const RELOADS_TOTAL: &str = "sluis_config_reloads_total";
+/// Request fields that were left out for a target, by `field` and `target`.
+pub const DROPPED_FIELDS: &str = "sluis_dropped_fields_total";
 pub const LOG_LINES_DROPPED: &str = "sluis_log_lines_dropped_total";
 
 /// In seconds: from a local model's first token to the longest reasoning.
@@ -36,6 +38,11 @@ pub struct Metrics {
 /// Counts a reload of the configuration.
 pub fn reloaded(applied: bool) {
     counter!(RELOADS_TOTAL, "result" => if applied { "applied" } else { "refused" }).increment(1);
+}
+
+/// Counts a request field that was left out for `target`. Both names must be bounded (rule L4).
+pub fn dropped_field(field: &'static str, target: &Arc<str>) {
+    counter!(DROPPED_FIELDS, "field" => field, "target" => Arc::clone(target)).increment(1);
 }
 
 // === impl Metrics ===
@@ -105,5 +112,6 @@ fn describe() {
         "Tokens of ended calls; cached is part of prompt, reasoning of output."
     );
     describe_gauge!(CALLS_IN_FLIGHT, Unit::Count, "Calls that have begun and not ended.");
+    describe_counter!(DROPPED_FIELDS, Unit::Count, "Request fields that were left out for a target.");
     describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Log lines lost to a slow sink.");
 }

@@ -38,6 +38,24 @@ fn labels_are_documented() {
     }
 }
 
+/// Every name under which an encoder drops a field is one that is counted.
+#[test]
+fn dropped_fields_have_labels() {
+    let counted = read("src/routing/dropped.rs");
+    let is_encoder =
+        |file: &super::File| ["src/wire/", "src/providers/"].iter().any(|room| file.path.starts_with(room));
+    let mut count = 0;
+    for file in sources().into_iter().filter(is_encoder) {
+        for noted in file.text.split("losses.").skip(1) {
+            let literal = ["hint(\"", "field(\""].iter().find_map(|call| noted.strip_prefix(call));
+            let Some(field) = literal.and_then(|rest| rest.split('"').next()) else { continue };
+            assert!(counted.contains(&format!("\"{field}\"")), "{}: {field}", file.path);
+            count += 1;
+        }
+    }
+    assert!(count > 10, "{count}");
+}
+
 #[test]
 fn log_fields_are_documented() {
     let calls = read("src/telemetry/calls.rs");

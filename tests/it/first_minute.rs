@@ -70,6 +70,16 @@ async fn routes_exist_in_all_their_forms() {
     let path = "/builtin/v1/chat/completions";
     let reply = gateway.send("POST", path, &headers, pinned.as_bytes()).await.whole().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
+    for path in [
+        "/v1/models/builtin/echo",
+        "/models/builtin/echo",
+        "/builtin/v1/models/echo",
+        "/builtin/v1/models/builtin/echo",
+    ] {
+        assert_eq!(gateway.get(path).await.json()["id"], "builtin/echo", "{path}");
+    }
+    let of_it = gateway.get("/builtin/v1/models").await.json();
+    assert!(of_it["data"].as_array().unwrap().iter().all(|entry| entry["owned_by"] == "builtin"), "{of_it}");
     for path in ["/v1/models", "/models", "/healthz", "/readyz", "/metrics"] {
         assert_eq!(gateway.get(path).await.status, 200, "{path}");
     }

@@ -21,5 +21,9 @@ mod failover;
 mod first_minute;
 mod harness;
 mod limits;
+#[cfg(target_os = "linux")]
+mod pressure;
+mod protocols;
 mod security;
 mod streaming;
+mod telemetry;

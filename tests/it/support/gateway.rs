@@ -57,6 +57,14 @@ pub(crate) fn anthropic(upstream: &Upstream) -> String {
 impl Process {
     /// Runs the binary with these arguments in a directory that holds `config` as `sluis.toml`.
     pub(crate) fn run(args: &[&str], config: Option<&str>, env: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn(args, config, env);
+        let err = process.child.stderr.take().expect("a pipe");
+        process.pipes.push(collect(err, process.log.clone()));
+        process
+    }
+
+    /// The same with nobody at the other end of its standard error, which is open all the same.
+    fn spawn(args: &[&str], config: Option<&str>, env: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         if let Some(config) = config {
             fs::write(dir.path().join("sluis.toml"), config).expect("a config file");
@@ -67,8 +75,7 @@ impl Process {
         let mut child = command.spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         let out = collect(child.stdout.take().expect("a pipe"), log.clone());
-        let err = collect(child.stderr.take().expect("a pipe"), log.clone());
-        Self { child, dir, log, pipes: vec![out, err] }
+        Self { child, dir, log, pipes: vec![out] }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -139,6 +146,11 @@ impl Gateway {
         Self::of(Process::run(&["--listen", "127.0.0.1:0", "--no-probe"], None, env), "").await
     }
 
+    /// Starts with a log that nobody reads.
+    pub(crate) async fn start_unheard() -> Self {
+        Self::of(Process::spawn(&["--listen", "127.0.0.1:0", "--no-probe"], None, &[]), "").await
+    }
+
     async fn of(mut process: Process, config: &str) -> Self {
         let address = async || announced(&process.log(), config);
         let addr = until("the gateway to say where it is", address).await;
@@ -150,6 +162,14 @@ impl Gateway {
 
     pub(crate) fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Its resident memory in bytes. Linux tells it in `/proc`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
     }
 
     /// Replaces the configuration file in one step, as editors and config managers do.

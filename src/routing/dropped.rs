@@ -1,0 +1,106 @@
+//! The names under which dropped request fields are counted: no more of them than stand here,
+//! whatever clients send (rule L4).
+
+/// What any other name is counted as.
+const OTHER: &str = "other";
+
+/// Every field that an encoder or the catalogue drops by name, and those of OpenAI's chat
+/// completions (API reference, "Create chat completion", read November 2026) that a target of
+/// another dialect may have no place for.
+const FIELDS: &[&str] = &[
+    "anthropic_beta",
+    "betas",
+    "container",
+    "context_management",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "mcp_servers",
+    "messages[].audio",
+    "messages[].content",
+    "messages[].content[].cache_control",
+    "messages[].content[].image_url.detail",
+    "messages[].content[].input_audio",
+    "messages[].name",
+    "messages[].reasoning_content",
+    "messages[].role",
+    "messages[].tool_calls",
+    "metadata",
+    "n",
+    "output_config",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "response_format",
+    "response_format.json_schema",
+    "response_format.json_schema.schema",
+    "safety_identifier",
+    "seed",
+    "service_tier",
+    "speed",
+    "stop",
+    "store",
+    "temperature",
+    "tool_choice",
+    "tools[]",
+    "tools[].custom.format",
+    "tools[].function.strict",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "user",
+    "verbosity",
+];
+
+/// The name a dropped field is counted under: its own without array indices, or `other`.
+pub(super) fn label(field: &str) -> &'static str {
+    let mut bare = String::with_capacity(field.len());
+    let mut in_brackets = false;
+    for c in field.chars() {
+        if !(in_brackets && c.is_ascii_digit()) {
+            bare.push(c);
+        }
+        in_brackets = c == '[' || (in_brackets && c != ']');
+    }
+    FIELDS.iter().copied().find(|known| *known == bare).unwrap_or(OTHER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers;
+
+    /// L4: indices go, and a name that only a client made up is no label.
+    #[test]
+    fn labels_are_bounded() {
+        for (field, expected) in [
+            ("seed", "seed"),
+            ("messages[3].name", "messages[].name"),
+            ("messages[12].content[0].cache_control", "messages[].content[].cache_control"),
+            ("tools[].function.strict", "tools[].function.strict"),
+            ("made_up", OTHER),
+            ("messages[3].content[0].made_up", OTHER),
+            ("seed7", OTHER),
+            ("[[7]][", OTHER),
+            ("", OTHER),
+        ] {
+            assert_eq!(label(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_catalogue_drops_has_a_label() {
+        let mut count = 0;
+        for row in &providers::catalogue().unwrap().rows {
+            let of_models = row.models.iter().flat_map(|model| &model.drop);
+            for field in row.quirks.drop.iter().chain(of_models).chain(row.quirks.clamp.keys()) {
+                assert_eq!(label(field), field, "{}", row.name);
+                count += 1;
+            }
+        }
+        assert!(count > 20, "{count}");
+    }
+}
