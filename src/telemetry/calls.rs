@@ -108,10 +108,10 @@ fn log(ended: &Ended) {
                 first_event_ms = ended.first_event.map(millis),
                 duration_ms = millis(ended.duration),
                 prompt_tokens = usage.prompt,
-                cached_tokens = usage.cached,
+                cached_tokens = some(usage.cached),
                 output_tokens = usage.output,
-                reasoning_tokens = usage.reasoning,
-                estimated = ended.estimated,
+                reasoning_tokens = some(usage.reasoning),
+                estimated = ended.estimated.then_some(true),
                 client_request_id = ended.client_request_id,
                 "call"
             )
@@ -122,6 +122,11 @@ fn log(ended: &Ended) {
         Outcome::Failed if ended.status >= 500 => line!(warn),
         Outcome::Finished | Outcome::Failed | Outcome::Canceled => line!(info),
     }
+}
+
+/// A field that is mostly nothing is left out of the line then: writing fields is most of its cost.
+fn some(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
 }
 
 fn millis(time: Duration) -> u64 {
