@@ -44,7 +44,6 @@ use crate::{
     error::{Class, Error, Result, Verdict},
     ir,
     layers::{Limiters, Scope, Settlement},
-    telemetry,
     wire::{self, Asked, Memo, Relay, openai_chat, translate},
 };
 
@@ -175,6 +174,7 @@ impl Walk {
         match replied.and_then(|reply| self.ready(reply, prepared)) {
             Ok(readied) => {
                 route.load.first_event(began.elapsed());
+                self.notes.dropped.iter().for_each(|field| route.metrics.dropped(dropped::label(field)));
                 self.settlement.hold(reservation);
                 Ok(self.answer(readied, in_flight))
             }
@@ -267,9 +267,6 @@ impl Walk {
                 self.whole(&response)?
             }
         };
-        if let Some(target) = &self.notes.target {
-            prepared.dropped.iter().for_each(|field| telemetry::dropped_field(dropped::label(field), target));
-        }
         self.notes.dropped = prepared.dropped;
         self.notes.upstream_request_id = upstream_request_id;
         Ok(readied)

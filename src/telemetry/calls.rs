@@ -11,7 +11,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, gauge, histogram};
 use uuid::Uuid;
 
-use super::metrics::{CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, FIRST_EVENT, TOKENS_TOTAL};
+use super::metrics::{CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, DROPPED_FIELDS, FIRST_EVENT, TOKENS_TOTAL};
 
 /// All that is told of a call that has ended.
 #[derive(Debug, Clone)]
@@ -156,6 +156,12 @@ impl CallMetrics {
     pub fn record(&self, ended: &Ended) {
         log(ended);
         self.count(ended);
+    }
+
+    /// Counts a request field that the target had no place for. `field` is one of a fixed set.
+    pub fn dropped(&self, field: &'static str) {
+        let [_, _, target] = &self.labels;
+        counter!(DROPPED_FIELDS, vec![Label::from_static_parts("field", field), target.clone()]).increment(1);
     }
 
     fn count(&self, ended: &Ended) {

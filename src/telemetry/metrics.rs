@@ -1,6 +1,6 @@
 //! Prometheus: names, units, buckets, and the text `/metrics` shows.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -38,11 +38,6 @@ pub struct Metrics {
 /// Counts a reload of the configuration.
 pub fn reloaded(applied: bool) {
     counter!(RELOADS_TOTAL, "result" => if applied { "applied" } else { "refused" }).increment(1);
-}
-
-/// Counts a request field that was left out for `target`. Both names must be bounded (rule L4).
-pub fn dropped_field(field: &'static str, target: &Arc<str>) {
-    counter!(DROPPED_FIELDS, "field" => field, "target" => Arc::clone(target)).increment(1);
 }
 
 // === impl Metrics ===

@@ -14,7 +14,7 @@ pub use calls::{CallMetrics, Ended, InFlight, Outcome, Tokens, record};
 pub use logging::{Format, Logs, log_to_stderr};
 pub use metrics::{
     CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, DROPPED_FIELDS, FIRST_EVENT, LOG_LINES_DROPPED, Metrics,
-    RELOADS_TOTAL, TOKENS_TOTAL, dropped_field, reloaded,
+    RELOADS_TOTAL, TOKENS_TOTAL, reloaded,
 };
 
 /// The endpoint's name in logs and metrics.

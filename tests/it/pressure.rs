@@ -75,6 +75,7 @@ async fn a_slow_reader_stops_its_upstream() {
     // What went is in the buffers of two sockets, which belong to the system.
     assert!(stuck < PIECES / 2, "{stuck} pieces went");
     let grown = gateway.resident().saturating_sub(before);
+    println!("{grown} bytes more while stuck, {stuck} pieces went");
     assert!(grown < 8 << 20, "{grown} bytes more, {stuck} pieces went");
 
     let mut answer = client.answer().await;
@@ -87,5 +88,6 @@ async fn a_slow_reader_stops_its_upstream() {
     assert!(length > PIECE * PIECES, "{length}");
     assert_eq!(sent.load(Ordering::SeqCst), PIECES);
     let grown = gateway.resident().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes more at the end");
+    println!("{grown} bytes more at the end");
+    assert!(grown < PIECE * PIECES / 4, "{grown} bytes more at the end");
 }

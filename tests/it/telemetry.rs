@@ -17,19 +17,24 @@ use crate::support::{
 #[tokio::test]
 async fn dropped_fields_are_named_and_counted() {
     let answer = message(&json!([{"type": "text", "text": "hi"}]), "end_turn");
-    let upstream = Upstream::scripted([Script::json(200, &answer)]).await;
+    let upstream = Upstream::scripted([Script::json(200, &answer), Script::json(200, &answer)]).await;
     let gateway = Gateway::start(&anthropic(&upstream)).await;
-    let mut asked = ask("ant/claude-haiku-4-5", false);
-    asked["seed"] = json!(7);
-    asked["made_up_by_me"] = json!(true);
-    let reply = gateway.ask(&asked).await;
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    let named = reply.header("x-sluis-dropped").expect("the header");
-    assert!(named.split(',').any(|field| field == "made_up_by_me") && named.contains("seed"), "{named}");
-    for (field, count) in [("seed", 1.0), ("other", 1.0), ("made_up_by_me", 0.0)] {
-        let labels = format!("field=\"{field}\",target=\"ant/claude-haiku-4-5\"");
-        assert_eq!(gateway.metric("", "sluis_dropped_fields_total", &labels).await, count, "{field}");
+    for model in ["claude-haiku-4-5", "claude-i-made-up"] {
+        let mut asked = ask(&format!("ant/{model}"), false);
+        asked["seed"] = json!(7);
+        asked["made_up_by_me"] = json!(true);
+        let reply = gateway.ask(&asked).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let named: Vec<_> = reply.header("x-sluis-dropped").expect("the header").split(',').collect();
+        assert!(named.contains(&"made_up_by_me") && named.contains(&"seed"), "{named:?}");
     }
+    for field in ["seed", "other"] {
+        for target in ["ant/claude-haiku-4-5", "ant/other"] {
+            let labels = format!("field=\"{field}\",target=\"{target}\"");
+            assert_eq!(gateway.metric("", "sluis_dropped_fields_total", &labels).await, 1.0, "{labels}");
+        }
+    }
+    assert_eq!(gateway.metric("", "sluis_dropped_fields_total", "").await, 4.0, "and nothing else");
 }
 
 /// Case 46: two calls under one id of the client's are two calls, each with an id of its own.
@@ -45,7 +50,8 @@ async fn a_repeated_client_id_merges_nothing() {
         minted.push(reply.header("x-request-id").expect("an id").to_owned());
     }
     assert!(minted[0] != minted[1] && !minted.contains(&"mine".to_owned()), "{minted:?}");
-    let counted = async || (gateway.metric("", "sluis_requests_total", "target=\"up/m\"").await == 2.0).then_some(());
+    let counted =
+        async || (gateway.metric("", "sluis_requests_total", "target=\"up/other\"").await == 2.0).then_some(());
     until("both to be counted", counted).await;
     assert_eq!(gateway.metric("", "sluis_tokens_total", "kind=\"output\"").await, 4.0);
     let logged = async || minted.iter().all(|id| gateway.log().contains(id.as_str())).then_some(());
