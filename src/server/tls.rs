@@ -4,7 +4,10 @@ use std::{io, path::Path, sync::Arc};
 
 use rustls::{
     ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -18,7 +21,13 @@ pub fn acceptor(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| named(certificates, &error))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| named(key, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        if let pem::Error::Io(error) = error {
+            return named(key, &error);
+        }
+        // The parser's other errors may quote a line of the key (rule X4).
+        named(key, &"it holds no private key in PEM form")
+    })?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -27,4 +36,24 @@ pub fn acceptor(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
         .map_err(|error| named(certificates, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// X4: what is wrong with a key file is told without a line of it.
+    #[test]
+    fn a_broken_key_is_not_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["cert.pem", "key.pem"].map(|name| dir.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&paths[0], made.cert.pem()).unwrap();
+        for broken in ["-----BEGIN CANARY-7f3a\n", "CANARY-7f3a", "-----BEGIN PRIVATE KEY-----\nCANARY-7f3a\n"] {
+            std::fs::write(&paths[1], broken).unwrap();
+            let Err(error) = acceptor(&paths[0], &paths[1]) else { panic!("{broken}") };
+            let message = error.to_string();
+            assert!(message.contains("key.pem") && !message.contains("CANARY"), "{message}");
+        }
+    }
 }
