@@ -1,11 +1,20 @@
 //! Bytes to frames. Pure: no clock, no socket, no JSON.
 //!
-//! A [`Frame`] is the transport unit of a stream: one server-sent event. Its bytes are shared
-//! with the network read they came in, never copied unless an event spans two reads.
+//! A [`Frame`] is the transport unit of a stream: one server-sent event, one line of JSON. Its bytes
+//! are shared with the network read they came in, never copied unless a frame spans two reads.
+//!
+//! How an upstream frames its streams is its dialect's to say ([`Framing`]); who reads the bytes
+//! asks that for a [`Framer`] and need not know which one it got.
 
+pub mod ndjson;
 pub mod sse;
 
+use std::fmt;
+
 use bytes::Bytes;
+
+/// The largest frame that is read, unless configured otherwise (rule S8).
+pub const DEFAULT_MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
 
 /// One unit of an upstream's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +26,91 @@ pub struct Frame {
     pub raw: Option<Bytes>,
     /// The event's name; `None` for an unnamed one.
     pub event: Option<Bytes>,
-    /// The payload, data lines joined by a line feed.
+    /// The payload; of a server-sent event, its data lines joined by a line feed.
     pub data: Bytes,
 }
+
+/// How a stream of bytes is cut into frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Sse,
+    /// One JSON value a line.
+    Ndjson,
+}
+
+/// The incremental reader of any [`Framing`]: push bytes, then take frames from the iterator until
+/// it has none, and at the end of the stream ask [`finish`](Self::finish).
+///
+/// Cost over the framer inside: one branch per call.
+#[derive(Debug)]
+pub enum Framer {
+    Sse(sse::Framer),
+    Ndjson(ndjson::Framer),
+}
+
+/// The stream cannot be cut into frames any further; nothing more comes from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadFrame {
+    /// A frame grew past the limit.
+    TooLarge { limit_bytes: usize },
+}
+
+// === impl Framing ===
+
+impl Framing {
+    /// A reader for a new stream.
+    pub fn framer(self, max_frame_bytes: usize) -> Framer {
+        match self {
+            Self::Sse => Framer::Sse(sse::Framer::new(max_frame_bytes)),
+            Self::Ndjson => Framer::Ndjson(ndjson::Framer::new(max_frame_bytes)),
+        }
+    }
+}
+
+// === impl Framer ===
+
+impl Framer {
+    /// Adds what was read. Cheapest when the iterator has been used up before.
+    pub fn push(&mut self, bytes: Bytes) {
+        match self {
+            Self::Sse(framer) => framer.push(bytes),
+            Self::Ndjson(framer) => framer.push(bytes),
+        }
+    }
+
+    /// The stream has ended, and the iterator has been used up: gives out a last frame that lacks
+    /// its terminator.
+    pub fn finish(&mut self) -> Option<Frame> {
+        match self {
+            Self::Sse(framer) => framer.finish(),
+            Self::Ndjson(framer) => framer.finish(),
+        }
+    }
+}
+
+impl Iterator for Framer {
+    type Item = Result<Frame, BadFrame>;
+
+    /// The next whole frame, or `None` until more bytes are pushed.
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Sse(framer) => framer.next(),
+            Self::Ndjson(framer) => framer.next(),
+        }
+    }
+}
+
+// === impl BadFrame ===
+
+impl fmt::Display for BadFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit_bytes } => {
+                write!(f, "a stream event is larger than the limit of {limit_bytes} bytes")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BadFrame {}

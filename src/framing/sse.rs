@@ -12,15 +12,12 @@
 //! two slices of the read's bytes. One that spans reads is copied once, and no byte is scanned
 //! for line ends twice, however small the reads.
 
-use std::{collections::VecDeque, fmt};
+use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr2};
 
-use super::Frame;
-
-/// The largest event that is read, unless configured otherwise (rule S8).
-pub const DEFAULT_MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
+use super::{BadFrame, Frame};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -38,12 +35,6 @@ pub struct Framer {
     place: Place,
     /// The last byte was a CR that ended a line of the event, so an LF now belongs to it.
     after_cr: bool,
-}
-
-/// An event grew past the limit; nothing more comes from this stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge {
-    pub limit_bytes: usize,
 }
 
 /// Where in the stream the next byte stands.
@@ -98,7 +89,7 @@ impl Framer {
     }
 
     /// Takes the next frame, if one is complete, from the current read.
-    fn step(&mut self) -> Option<Result<Frame, TooLarge>> {
+    fn step(&mut self) -> Option<Result<Frame, BadFrame>> {
         self.skip_to_event();
         if self.read.is_empty() {
             return None;
@@ -200,7 +191,7 @@ impl Framer {
         }
     }
 
-    fn check(&mut self, frame_bytes: usize) -> Result<(), TooLarge> {
+    fn check(&mut self, frame_bytes: usize) -> Result<(), BadFrame> {
         if frame_bytes <= self.max_frame_bytes {
             return Ok(());
         }
@@ -208,12 +199,12 @@ impl Framer {
         self.waiting.clear();
         self.held = BytesMut::new();
         self.place = Place::Dead;
-        Err(TooLarge { limit_bytes: self.max_frame_bytes })
+        Err(BadFrame::TooLarge { limit_bytes: self.max_frame_bytes })
     }
 }
 
 impl Iterator for Framer {
-    type Item = Result<Frame, TooLarge>;
+    type Item = Result<Frame, BadFrame>;
 
     /// The next whole frame, or `None` until more bytes are pushed.
     fn next(&mut self) -> Option<Self::Item> {
@@ -227,16 +218,6 @@ impl Iterator for Framer {
         }
     }
 }
-
-// === impl TooLarge ===
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a stream event is larger than the limit of {} bytes", self.limit_bytes)
-    }
-}
-
-impl std::error::Error for TooLarge {}
 
 // === reading one event ===
 

@@ -15,11 +15,11 @@ use http_body::Body;
 
 use crate::{
     error::{Error, Result},
-    framing::{Frame, sse::Framer},
+    framing::{Frame, Framer, Framing},
 };
 
-/// Server-sent events of a response body.
-pub(super) struct SseFrames<B> {
+/// The frames of a response body, whatever its framing.
+pub(super) struct BodyFrames<B> {
     body: Pin<Box<B>>,
     framer: Framer,
     /// One that was looked at and given back.
@@ -27,9 +27,9 @@ pub(super) struct SseFrames<B> {
     ended: bool,
 }
 
-impl<B> SseFrames<B> {
-    pub(super) fn new(body: B, max_frame_bytes: usize) -> Self {
-        Self { body: Box::pin(body), framer: Framer::new(max_frame_bytes), first: None, ended: false }
+impl<B> BodyFrames<B> {
+    pub(super) fn new(body: B, framing: Framing, max_frame_bytes: usize) -> Self {
+        Self { body: Box::pin(body), framer: framing.framer(max_frame_bytes), first: None, ended: false }
     }
 
     /// Gives back a frame, to come next again.
@@ -38,7 +38,7 @@ impl<B> SseFrames<B> {
     }
 }
 
-impl<B> Stream for SseFrames<B>
+impl<B> Stream for BodyFrames<B>
 where
     B: Body<Data = Bytes>,
     B::Error: std::error::Error,

@@ -28,7 +28,7 @@ use tower::Service;
 
 use super::{
     decoded,
-    frames::{SseFrames, interrupted},
+    frames::{BodyFrames, interrupted},
     played,
 };
 use crate::{
@@ -137,7 +137,7 @@ where
         dialect.accepts_whole(&whole).map_err(|error| providers::refine(&call.target.kind, error))?;
         return Ok(Reply { head, body: ReplyBody::Whole(whole) });
     }
-    let mut frames = SseFrames::new(body, bounds.max_frame_bytes);
+    let mut frames = BodyFrames::new(body, dialect.framing(), bounds.max_frame_bytes);
     let first = accepted(call, &mut frames).await?;
     frames.put_back(first);
     Ok(Reply { head, body: ReplyBody::Frames(Box::pin(frames)) })

@@ -22,7 +22,7 @@ pub use crate::call::Tally;
 use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},
-    framing::Frame,
+    framing::{Frame, Framing},
     ir,
 };
 
@@ -68,6 +68,10 @@ pub trait UpstreamDialect: Send + Sync {
     /// under a success status is `Error::Upstream` (rules E2, M2).
     fn decode(&self, body: &[u8], memo: &Memo) -> Result<ir::Response>;
     fn decoder(&self, memo: Memo) -> Box<dyn StreamDecoder>;
+    /// How its streams are cut into the frames that `decoder` and `accepts` take.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
     /// Reads an error response. Never fails: whatever the body is, there is a sentence to say.
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError;
     /// Whether the reasoning of a turn with tool calls must come back, signatures and all, when the

@@ -11,7 +11,7 @@ use sluis::providers::{PROVIDERS, builtin};
 
 use crate::fixtures::{all, entries, root};
 
-const FILES: [&str; 5] = ["SOURCE.md", "error.json", "request.json", "response.json", "stream.sse"];
+const FILES: [&str; 6] = ["SOURCE.md", "error.json", "request.json", "response.json", "stream.ndjson", "stream.sse"];
 
 #[test]
 fn every_provider_has_fixtures() {

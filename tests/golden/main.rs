@@ -2,8 +2,8 @@
 //! can travel, one snapshot each.
 //!
 //! A fixture is `tests/fixtures/<provider>/<case>/` and holds what applies of `request.json` (as a
-//! chat client writes it), `response.json`, `stream.sse` and `error.json` (as the provider writes
-//! them; the case is then `error_<status>` or `error_<status>_<word>`). `SOURCE.md` names the page
+//! chat client writes it), `response.json`, `stream.sse` or `stream.ndjson`, and `error.json` (as the
+//! provider writes them; the case is then `error_<status>` or `error_<status>_<word>`). `SOURCE.md` names the page
 //! the facts come from. The rules that hold for any traffic are checked here as well, whatever the
 //! snapshot says ([`invariants`]).
 
@@ -59,7 +59,7 @@ fn page(fixture: &Fixture) -> Page {
     if let Some(response) = fixture.read("response.json") {
         answers::write(fixture, &response, &mut page);
     }
-    if let Some(stream) = fixture.read("stream.sse") {
+    if let Some(stream) = fixture.read("stream.sse").or_else(|| fixture.read("stream.ndjson")) {
         streams::write(fixture, &stream, &mut page);
     }
     if let Some(error) = fixture.read("error.json") {

@@ -9,10 +9,7 @@ use bytes::Bytes;
 use sluis::{
     call::Dialect,
     error::Error,
-    framing::{
-        Frame,
-        sse::{DEFAULT_MAX_FRAME_BYTES, Framer},
-    },
+    framing::{DEFAULT_MAX_FRAME_BYTES, Frame},
     ir::{Block, Response},
     wire::{Relay, Tally, openai_chat::Passthrough, translate},
 };
@@ -62,16 +59,16 @@ fn translated(fixture: &Fixture, usage: bool) -> Box<dyn Relay> {
 
 /// S8, S9: however the bytes are cut, the client hears the same.
 fn hear(fixture: &Fixture, stream: &Bytes, usage: bool, relay: fn(&Fixture, bool) -> Box<dyn Relay>) -> Heard {
-    let whole = heard(fixture, frames(stream, stream.len()), relay(fixture, usage));
-    let bytes = heard(fixture, frames(stream, 1), relay(fixture, usage));
+    let whole = heard(fixture, frames(fixture, stream, stream.len()), relay(fixture, usage));
+    let bytes = heard(fixture, frames(fixture, stream, 1), relay(fixture, usage));
     assert_eq!(whole.text, bytes.text, "{fixture:?}");
     assert_eq!(counted(&whole.tally), counted(&bytes.tally), "{fixture:?}");
     invariants::stream(&whole.text, whole.error.is_none(), usage);
     whole
 }
 
-fn frames(stream: &Bytes, piece: usize) -> Vec<Frame> {
-    let mut framer = Framer::new(DEFAULT_MAX_FRAME_BYTES);
+fn frames(fixture: &Fixture, stream: &Bytes, piece: usize) -> Vec<Frame> {
+    let mut framer = fixture.upstream().framing().framer(DEFAULT_MAX_FRAME_BYTES);
     let mut frames = Vec::new();
     for piece in stream.chunks(piece) {
         framer.push(Bytes::copy_from_slice(piece));
@@ -134,7 +131,7 @@ fn shown(heard: &Heard, stream: &[u8]) -> String {
 fn folded(fixture: &Fixture, stream: &Bytes) -> Response {
     let mut decoder = fixture.upstream().decoder(fixture.memo());
     let mut events = Vec::new();
-    for frame in frames(stream, stream.len()) {
+    for frame in frames(fixture, stream, stream.len()) {
         decoder.frame(&frame, &mut events).unwrap();
     }
     decoder.finish(&mut events).unwrap();

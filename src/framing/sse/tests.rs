@@ -3,6 +3,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
+use crate::framing::DEFAULT_MAX_FRAME_BYTES;
 
 /// Frames the bytes, cut into the given sizes (the rest in one piece).
 fn frames(bytes: &[u8], cuts: &[usize]) -> Vec<Frame> {
@@ -140,7 +141,7 @@ fn an_event_over_the_limit_is_an_error() {
             framer.push(Bytes::from_static(read));
             got.extend(framer.by_ref());
         }
-        assert_eq!(got, [Err(TooLarge { limit_bytes: 12 })]);
+        assert_eq!(got, [Err(BadFrame::TooLarge { limit_bytes: 12 })]);
         framer.push(Bytes::from_static(b"data: x\n\n"));
         assert_eq!((framer.next(), framer.finish()), (None, None));
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     error::{Class, UpstreamError},
-    framing::sse::{DEFAULT_MAX_FRAME_BYTES, Framer},
+    framing::{DEFAULT_MAX_FRAME_BYTES, sse::Framer},
     ir,
 };
 
