@@ -8,6 +8,8 @@
 
 pub mod anthropic;
 pub mod json;
+mod losses;
+mod names;
 pub mod openai_chat;
 pub mod read;
 pub mod translate;

@@ -7,11 +7,8 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
 
-use super::{
-    body::{Body, Cache},
-    losses::Losses,
-};
-use crate::ir;
+use super::body::{Body, Cache};
+use crate::{ir, wire::losses::Losses};
 
 /// Takes what the vendor knows under the same name.
 pub(super) fn carry<'a>(request: &'a ir::Request, body: &mut Body<'a>, losses: &mut Losses) {

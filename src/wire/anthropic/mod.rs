@@ -16,10 +16,8 @@ mod error;
 mod extras;
 #[cfg(test)]
 mod golden;
-mod losses;
 mod media;
 pub mod models;
-mod names;
 mod output;
 mod request;
 mod response;

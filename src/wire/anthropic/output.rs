@@ -18,8 +18,11 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{losses::Losses, models::Model, names::Names};
-use crate::ir::Output;
+use super::models::Model;
+use crate::{
+    ir::Output,
+    wire::{losses::Losses, names::Names},
+};
 
 /// The wish for the emulating tool's name.
 const TOOL: &str = "json_response";

@@ -13,9 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use super::{
     body::{Block, Body, Cache, Format, Metadata, OutputConfig},
     extras,
-    losses::Losses,
     models::{self, Model},
-    names::Names,
     output::{INSTRUCTION, Shape},
     thinking::{Around, Plan},
     tools::Tools,
@@ -24,7 +22,11 @@ use super::{
 use crate::{
     error::{Error, Result},
     ir::{self, ToolKind},
-    wire::{Encoded, Facts, Memo},
+    wire::{
+        Encoded, Facts, Memo,
+        losses::Losses,
+        names::{Names, Rule},
+    },
 };
 
 /// Refuses sampling parameters, even at their defaults.
@@ -38,8 +40,8 @@ const USER_ID_LIMIT: usize = 256;
 pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
     let model = models::model(facts.model);
     let mut losses = Losses::default();
-    let mut names = Names::new(model.name_limit, tool_names(request));
-    let ids = Names::new(usize::MAX, tool_ids(request));
+    let mut names = Names::new(Rule::usual(model.name_limit), tool_names(request));
+    let ids = Names::new(Rule::usual(usize::MAX), tool_ids(request));
     let shape = Shape::new(&request.output, &model, &mut names, &mut losses);
     let tools = Tools::new(request, &model, &names, &shape, &mut losses);
     let writer = Writer {

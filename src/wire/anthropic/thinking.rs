@@ -21,10 +21,12 @@ use serde_json::value::RawValue;
 
 use super::{
     body::{Thinking, ThinkingKind},
-    losses::Losses,
     models::{self, Model, Rest},
 };
-use crate::ir::{Effort, Reasoning};
+use crate::{
+    ir::{Effort, Reasoning},
+    wire::losses::Losses,
+};
 
 /// The vendor's smallest budget.
 const LEAST: u64 = 1024;

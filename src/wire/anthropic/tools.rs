@@ -19,12 +19,13 @@ use std::borrow::Cow;
 
 use super::{
     body::{CacheControl, Fixed, Schema, Tool, ToolChoice},
-    losses::Losses,
     models::Model,
-    names::Names,
     output::{Fitted, Shape, TOOL_DESCRIPTION},
 };
-use crate::ir::{self, ToolKind};
+use crate::{
+    ir::{self, ToolKind},
+    wire::{losses::Losses, names::Names},
+};
 
 /// The tool part of a request.
 #[derive(Debug, Default)]

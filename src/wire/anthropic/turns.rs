@@ -22,13 +22,12 @@ use std::borrow::Cow;
 
 use super::{
     body::{Block, CacheControl, Input, Turn},
-    losses::Losses,
     media,
-    names::Names,
 };
 use crate::{
     error::Result,
     ir::{self, Role, ToolKind},
+    wire::{losses::Losses, names::Names},
 };
 
 const SYSTEM: &str = "system";

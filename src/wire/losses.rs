@@ -1,24 +1,25 @@
 //! What could not be carried, collected without repetition.
 
-use crate::wire::{Loss, Weight};
+use super::{Loss, Weight};
 
+/// The losses of one request.
 #[derive(Debug, Default)]
-pub(super) struct Losses(Vec<Loss>);
+pub(crate) struct Losses(Vec<Loss>);
 
 // === impl Losses ===
 
 impl Losses {
     /// A hint that is dropped and reported.
-    pub(super) fn hint(&mut self, field: &str) {
+    pub(crate) fn hint(&mut self, field: &str) {
         self.add(field, Weight::Hint);
     }
 
     /// A field without which the answer would mean something else.
-    pub(super) fn meaning(&mut self, field: &str) {
+    pub(crate) fn meaning(&mut self, field: &str) {
         self.add(field, Weight::Meaning);
     }
 
-    pub(super) fn into_vec(self) -> Vec<Loss> {
+    pub(crate) fn into_vec(self) -> Vec<Loss> {
         self.0
     }
 
