@@ -1,7 +1,7 @@
 //! Token counts in disjoint buckets, so that no dialect's subset is ever added twice (rule C4).
 
-/// What a call used. Every token stands in exactly one bucket, except that `reasoning` tells how
-/// many of `output` were reasoning.
+/// What a call used. Every token stands in exactly one bucket, except that `reasoning` and
+/// `audio_output` tell how many of `output`, and `audio_input` how many of `input` were such.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Prompt tokens that were neither read from nor written to a cache.
@@ -15,6 +15,10 @@ pub struct Usage {
     pub output: u64,
     /// The part of `output` that was reasoning.
     pub reasoning: u64,
+    /// The part of `input` that was sound.
+    pub audio_input: u64,
+    /// The part of `output` that was sound.
+    pub audio_output: u64,
 }
 
 // === impl Usage ===

@@ -104,6 +104,7 @@ impl Counts {
             cache_write_1h: hour.min(written),
             output: self.output_tokens.unwrap_or_default(),
             reasoning: self.output_tokens_details.unwrap_or_default().thinking_tokens.unwrap_or_default(),
+            ..Usage::default()
         }
     }
 }
@@ -186,7 +187,15 @@ mod tests {
         .usage();
         assert_eq!(
             usage,
-            Usage { input: 3, cache_read: 7, cache_write: 60, cache_write_1h: 40, output: 5, reasoning: 2 }
+            Usage {
+                input: 3,
+                cache_read: 7,
+                cache_write: 60,
+                cache_write_1h: 40,
+                output: 5,
+                reasoning: 2,
+                ..Usage::default()
+            }
         );
         assert_eq!(usage.prompt(), 110);
     }

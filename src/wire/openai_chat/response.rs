@@ -279,11 +279,11 @@ impl Counts {
             prompt_tokens_details: PromptDetails {
                 cached_tokens: usage.cache_read,
                 cache_write_tokens: usage.cache_write + usage.cache_write_1h,
-                audio_tokens: 0,
+                audio_tokens: usage.audio_input,
             },
             completion_tokens_details: CompletionDetails {
                 reasoning_tokens: usage.reasoning,
-                audio_tokens: 0,
+                audio_tokens: usage.audio_output,
                 accepted_prediction_tokens: 0,
                 rejected_prediction_tokens: 0,
             },

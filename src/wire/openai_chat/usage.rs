@@ -28,13 +28,16 @@ pub fn usage(json: &str) -> Option<ir::Usage> {
     let (cache_write, cache_write_1h) = counts.cache_writes();
     let cache_read = counts.cache_read();
     let output = counts.output(prompt, completion, reasoning);
+    let input = outside(outside(prompt, cache_read), cache_write.saturating_add(cache_write_1h));
     Some(ir::Usage {
-        input: outside(outside(prompt, cache_read), cache_write.saturating_add(cache_write_1h)),
+        input,
         cache_read,
         cache_write,
         cache_write_1h,
         output,
         reasoning: reasoning.min(output),
+        audio_input: counts.audio("prompt_tokens_details").min(input),
+        audio_output: counts.audio("completion_tokens_details").min(output),
     })
 }
 
@@ -55,16 +58,14 @@ struct OpenAiCounts {
 #[serde(deny_unknown_fields, default)]
 struct PromptDetails {
     cached_tokens: u64,
-    #[serde(rename = "audio_tokens")]
-    _audio: u64,
+    audio_tokens: u64,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct CompletionDetails {
     reasoning_tokens: u64,
-    #[serde(rename = "audio_tokens")]
-    _audio: u64,
+    audio_tokens: u64,
     #[serde(rename = "accepted_prediction_tokens")]
     _accepted: u64,
     #[serde(rename = "rejected_prediction_tokens")]
@@ -77,14 +78,18 @@ struct Counts(Map<String, Value>);
 
 impl From<OpenAiCounts> for ir::Usage {
     fn from(counts: OpenAiCounts) -> Self {
-        let cache_read = counts.prompt_tokens_details.cached_tokens;
+        let (asked, made) = (counts.prompt_tokens_details, counts.completion_tokens_details);
+        let cache_read = asked.cached_tokens;
+        let input = outside(counts.prompt_tokens, cache_read);
         Self {
-            input: outside(counts.prompt_tokens, cache_read),
+            input,
             cache_read,
             cache_write: 0,
             cache_write_1h: 0,
             output: counts.completion_tokens,
-            reasoning: counts.completion_tokens_details.reasoning_tokens.min(counts.completion_tokens),
+            reasoning: made.reasoning_tokens.min(counts.completion_tokens),
+            audio_input: asked.audio_tokens.min(input),
+            audio_output: made.audio_tokens.min(counts.completion_tokens),
         }
     }
 }
@@ -136,6 +141,10 @@ impl Counts {
         (all.saturating_sub(hour), hour)
     }
 
+    fn audio(&self, details: &str) -> u64 {
+        self.within(details, "audio_tokens").unwrap_or(0)
+    }
+
     fn reasoning(&self) -> u64 {
         self.within("completion_tokens_details", "reasoning_tokens")
             // SGLang, Perplexity.
@@ -173,6 +182,19 @@ mod tests {
         let json = r#"{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,
             "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}"#;
         assert_eq!(counts(json), [6, 4, 0, 0, 7, 3]);
+    }
+
+    /// C3: sound is told apart, whoever else has a say in the object.
+    #[test]
+    fn sound() {
+        for more in ["", r#","queue_time":0.1"#] {
+            let json = format!(
+                r#"{{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17{more},
+                "prompt_tokens_details":{{"cached_tokens":4,"audio_tokens":5}},"completion_tokens_details":{{"audio_tokens":6}}}}"#
+            );
+            let usage = usage(&json).unwrap();
+            assert_eq!((usage.input, usage.audio_input, usage.output, usage.audio_output), (6, 5, 7, 6), "{json}");
+        }
     }
 
     /// C4: the places and sums of the compatible vendors.
