@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod catalogue;
 pub mod compatible;
 pub mod models;
+pub mod prices;
 
 use std::{borrow::Cow, fmt, sync::LazyLock};
 

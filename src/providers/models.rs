@@ -6,6 +6,9 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
+pub use super::prices::Prices;
+use super::prices::{Tariff, lines};
+
 static TABLE: LazyLock<Table> = LazyLock::new(|| Table::parse(include_str!("models.csv")));
 
 /// One model of one vendor. `None` is unknown, never zero and never "no".
@@ -24,17 +27,6 @@ pub struct ModelFacts {
     pub reasoning: Option<bool>,
     pub structured: Option<bool>,
     pub kind: ModelKind,
-}
-
-/// USD per million tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Prices {
-    pub input: Option<f64>,
-    /// Read from a prompt cache.
-    pub cached_input: Option<f64>,
-    /// Written to a prompt cache for its shortest lifetime.
-    pub cache_write: Option<f64>,
-    pub output: Option<f64>,
 }
 
 /// What a model is for.
@@ -101,14 +93,14 @@ impl Table {
     }
 }
 
-/// The lines that hold a model: neither comment nor heading.
-fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
-    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).skip(1)
-}
-
 // === impl ModelFacts ===
 
 impl ModelFacts {
+    /// How its calls are charged.
+    pub fn tariff(&self) -> Tariff {
+        Tariff::of(self.provider, self.model, self.prices)
+    }
+
     fn parse(line: &'static str) -> Option<Self> {
         let mut cells = line.split(',');
         let mut cell = || cells.next();
@@ -122,6 +114,7 @@ impl ModelFacts {
                 cached_input: number(cell()?)?,
                 cache_write: number(cell()?)?,
                 output: number(cell()?)?,
+                ..Prices::default()
             },
             vision: number(cell()?)?,
             tools: number(cell()?)?,
@@ -164,7 +157,7 @@ mod tests {
         assert_eq!(TABLE.rows.len(), count);
         assert_eq!(TABLE.index.len(), count, "a model stands there twice");
         for facts in &TABLE.rows {
-            let Prices { input, cached_input, cache_write, output } = facts.prices;
+            let Prices { input, cached_input, cache_write, output, .. } = facts.prices;
             for price in [input, cached_input, cache_write, output].into_iter().flatten() {
                 assert!((0.0..=200.0).contains(&price), "{} {}", facts.provider, facts.model);
             }
