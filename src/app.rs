@@ -26,7 +26,6 @@ use crate::{
     server::{self, Directory, Front, Lifecycle, ModelEntry, Pricing, Server, Settings, auth::Keys},
     telemetry::Metrics,
     upstream::transport::{Bounds, Clients, Transport},
-    wire,
 };
 
 /// How often the servers that may run on this machine are looked for.
@@ -127,7 +126,6 @@ impl Gateway {
             directory: Arc::clone(&house) as Arc<dyn Directory>,
             lifecycle: house.lifecycle.clone(),
             metrics,
-            openai: &wire::openai_chat::OpenAiChat,
         });
         let router = server::routes::router(server);
         let lifecycle = house.lifecycle.clone();

@@ -33,6 +33,7 @@ use crate::{
     error::{Error, UpstreamError},
     framing::Frame,
     ir,
+    telemetry::Endpoint,
 };
 
 /// Who called: a configured key, or anybody on a loopback address without keys.
@@ -50,7 +51,10 @@ pub struct Caller {
 pub struct Inbound {
     /// Minted here; the client's own id is only noted (rule C5).
     pub id: Uuid,
+    /// What the client and its answer speak.
     pub dialect: Dialect,
+    /// As what the call is counted.
+    pub endpoint: Endpoint,
     pub caller: Arc<Caller>,
     /// The model as the client named it.
     pub model: String,

@@ -174,6 +174,13 @@ impl Error {
         }
     }
 
+    /// The same for a client of this dialect, where its SDKs know a status of their own.
+    pub fn status_in(&self, dialect: Dialect) -> StatusCode {
+        match dialect {
+            Dialect::OpenAiChat | Dialect::Anthropic => self.status(),
+        }
+    }
+
     /// OpenAI's `type`, `code` and `param` (wire/openai-errors.md section 2.1; codes of the design).
     pub fn kind(&self) -> Kind {
         let (kind, code, param): (&str, Option<&str>, Option<String>) = match self {

@@ -29,6 +29,7 @@ use crate::{
     config::{Deadlines, Policy},
     error::{Error, Result},
     framing::Frame,
+    telemetry::Endpoint,
 };
 
 /// A call with ten minutes to live.
@@ -71,6 +72,7 @@ pub(super) fn inbound(caller: &Arc<Caller>, model: &str, estimate: Estimate) -> 
     Inbound {
         id: Uuid::nil(),
         dialect: Dialect::OpenAiChat,
+        endpoint: Endpoint::ChatCompletions,
         caller: Arc::clone(caller),
         model: model.into(),
         stream: false,

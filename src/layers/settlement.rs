@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     call::{Attempts, Dialect, End, Estimate, Inbound, Reservation, Tally},
-    telemetry::{self, CallMetrics, Ended, Outcome, Tokens},
+    telemetry::{self, CallMetrics, Ended, Endpoint, Outcome, PlaceMetrics, Tokens},
 };
 
 /// The model's label where its name is the client's invention (rule L4).
@@ -30,7 +30,8 @@ pub struct Settlement {
 #[derive(Debug)]
 struct Open {
     id: Uuid,
-    endpoint: &'static str,
+    endpoint: Endpoint,
+    dialect: Dialect,
     key: Arc<str>,
     model: String,
     label: Arc<str>,
@@ -53,7 +54,8 @@ impl Settlement {
         Self {
             open: Some(Open {
                 id: inbound.id,
-                endpoint: endpoint(inbound.dialect),
+                endpoint: inbound.endpoint,
+                dialect: inbound.dialect,
                 key: Arc::clone(&inbound.caller.name),
                 model: shortened(&inbound.model),
                 label: if inbound.model_limits.is_empty() { OTHER.into() } else { inbound.model.as_str().into() },
@@ -83,10 +85,10 @@ impl Settlement {
     }
 
     /// The target now tried, and where its calls are counted.
-    pub fn target(&mut self, target: &Arc<str>, metrics: &Arc<CallMetrics>) {
+    pub fn target(&mut self, target: &Arc<str>, metrics: &PlaceMetrics) {
         if let Some(open) = &mut self.open {
             open.target = Some(Arc::clone(target));
-            open.metrics = Some(Arc::clone(metrics));
+            open.metrics = Some(metrics.of(open.endpoint));
         }
     }
 
@@ -112,7 +114,7 @@ impl Settlement {
             End::Failed(error) if open.first_event.is_some() && open.stream => {
                 (Outcome::Failed, Some(error.label()), 200)
             }
-            End::Failed(error) => (Outcome::Failed, Some(error.label()), error.status().as_u16()),
+            End::Failed(error) => (Outcome::Failed, Some(error.label()), error.status_in(open.dialect).as_u16()),
         };
         let detail = match end {
             End::Failed(error) => error.detail().map(Into::into),
@@ -120,7 +122,7 @@ impl Settlement {
         };
         let ended = Ended {
             id: open.id,
-            endpoint: open.endpoint,
+            endpoint: open.endpoint.name(),
             key: open.key,
             model_label: open.label,
             model: open.model,
@@ -177,11 +179,4 @@ impl Open {
 /// A name fit for a log line, however long the client made it.
 fn shortened(name: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
-}
-
-fn endpoint(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::OpenAiChat => telemetry::CHAT_COMPLETIONS,
-        Dialect::Anthropic => "messages",
-    }
 }

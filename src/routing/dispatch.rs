@@ -44,7 +44,7 @@ use crate::{
     error::{Class, Error, Result, Verdict},
     ir,
     layers::{Limiters, Scope, Settlement},
-    wire::{self, Asked, Memo, Relay, openai_chat, translate},
+    wire::{self, Asked, ClientDialect, Memo, Relay, translate},
 };
 
 /// Thirty years: no call lasts so long.
@@ -174,7 +174,7 @@ impl Walk {
         match replied.and_then(|reply| self.ready(reply, prepared)) {
             Ok(readied) => {
                 route.load.first_event(began.elapsed());
-                self.notes.dropped.iter().for_each(|field| route.metrics.dropped(dropped::label(field)));
+                self.count_dropped(route);
                 self.settlement.hold(reservation);
                 Ok(self.answer(readied, in_flight))
             }
@@ -253,7 +253,7 @@ impl Walk {
         let readied = match (reply.body, way_back) {
             (ReplyBody::Frames(frames), way_back) => Readied::Stream(frames, self.relay(dialect, way_back)?),
             (ReplyBody::Whole(bytes), WayBack::Passthrough) if !self.source.inbound.stream => {
-                let (bytes, tally) = openai_chat::unary(&bytes)?;
+                let (bytes, tally) = client(dialect)?.pass(&bytes)?;
                 Readied::Whole(bytes, tally)
             }
             (ReplyBody::Whole(bytes), WayBack::Passthrough) => {
@@ -293,24 +293,24 @@ impl Walk {
     }
 
     fn relay(&mut self, dialect: Dialect, way_back: WayBack) -> Result<Box<dyn Relay>> {
+        let client = client(self.source.inbound.dialect)?;
         let WayBack::Translate { memo, owner } = way_back else {
-            let asked = self.asked();
-            return Ok(Box::new(openai_chat::Passthrough::new(asked.include_usage).standing_in(&asked)));
+            return Ok(client.relay(&self.asked(client)));
         };
         let decoder = wire::upstream(dialect).decoder(memo);
         let decoder = match owner {
             Some(owner) => Box::new(Remembering::new(decoder, Arc::clone(&self.replay), owner)),
             None => decoder,
         };
-        let asked = self.asked_in_full()?;
-        Ok(Box::new(translate::Translate::new(decoder, client(self.source.inbound.dialect)?.encoder(asked))))
+        let asked = self.asked_in_full(client)?;
+        Ok(Box::new(translate::Translate::new(decoder, client.encoder(asked))))
     }
 
     /// A whole answer through the canonical form; as a stream when the client asked for one and
     /// the upstream did not stream.
     fn whole(&mut self, response: &ir::Response) -> Result<Readied> {
         let client = client(self.source.inbound.dialect)?;
-        let asked = self.asked_in_full()?;
+        let asked = self.asked_in_full(client)?;
         let tally = tally(response);
         if !self.source.inbound.stream {
             return Ok(Readied::Whole(client.encode(response, &asked), tally));
@@ -325,19 +325,26 @@ impl Walk {
     }
 
     /// What an encoder must know, beyond what the byte path does: it takes the decoded request.
-    fn asked_in_full(&mut self) -> Result<Asked> {
-        Ok(Asked { legacy_functions: self.source.decoded()?.legacy_functions, ..self.asked() })
+    fn asked_in_full(&mut self, client: &dyn ClientDialect) -> Result<Asked> {
+        Ok(Asked { legacy_functions: self.source.decoded()?.legacy_functions, ..self.asked(client) })
     }
 
-    fn asked(&self) -> Asked {
+    fn asked(&self, client: &dyn ClientDialect) -> Asked {
         let inbound = &self.source.inbound;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Asked {
             model: inbound.model.clone(),
             include_usage: inbound.include_usage,
-            id: format!("chatcmpl-{}", inbound.id.simple()),
+            id: client.answer_id(inbound.id),
             created: now.as_secs(),
             legacy_functions: false,
+        }
+    }
+
+    fn count_dropped(&self, route: &Route) {
+        if !self.notes.dropped.is_empty() {
+            let metrics = route.metrics.of(self.source.inbound.endpoint);
+            self.notes.dropped.iter().for_each(|field| metrics.dropped(dropped::label(field)));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
         self, Credential, Provider, builtin,
         models::{ModelFacts, ModelKind},
     },
-    telemetry::{self, CallMetrics},
+    telemetry::PlaceMetrics,
     upstream::KeyRing,
 };
 
@@ -77,7 +77,7 @@ pub struct Route {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub facts: Option<&'static ModelFacts>,
     pub load: Load,
-    pub metrics: Arc<CallMetrics>,
+    pub metrics: PlaceMetrics,
 }
 
 /// What a call's model name means.
@@ -271,7 +271,7 @@ impl Table {
             _ => Arc::clone(&label),
         };
         let model = name.map_or_else(|| Arc::clone(&counted_as), Into::into);
-        let metrics = CallMetrics::new(telemetry::CHAT_COMPLETIONS, &model, Some(&counted_as));
+        let metrics = PlaceMetrics::new(model, counted_as);
         let target = Target {
             label,
             provider: upstream.config.name.as_str().into(),
@@ -290,7 +290,7 @@ impl Table {
             headers,
             facts,
             load: Load::default(),
-            metrics: Arc::new(metrics),
+            metrics,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     config::{self, Config, Env, Overrides},
     error::{Error, UpstreamError},
     framing::sse::Framer,
+    telemetry::Endpoint,
 };
 
 /// The configuration of this text, without looking at the machine it runs on.
@@ -40,6 +41,7 @@ pub(super) fn inbound(model: &str, stream: bool, body: &str) -> Inbound {
     Inbound {
         id: Uuid::nil(),
         dialect: Dialect::OpenAiChat,
+        endpoint: Endpoint::ChatCompletions,
         caller: Arc::new(Caller::anonymous()),
         model: model.into(),
         stream,

@@ -33,7 +33,6 @@ use crate::{
     call::{Answer, Caller, Failure, Inbound, Limits},
     error::Result,
     telemetry::Metrics,
-    wire::ClientDialect,
 };
 
 /// Admission and dispatch: everything behind the endpoints. It records the end of every call that
@@ -104,8 +103,6 @@ pub struct Server {
     pub directory: Arc<dyn Directory>,
     pub lifecycle: Lifecycle,
     pub metrics: Metrics,
-    /// OpenAI's form, the dialect of every path there is today.
-    pub openai: &'static dyn ClientDialect,
 }
 
 // === impl Server ===

@@ -113,7 +113,7 @@ pub(super) fn failure(arrival: &Arrival, dialect: &dyn ClientDialect, failure: &
             keep_limits(&mut headers, &error.limits);
         }
     }
-    response(error.status(), headers, Body::from(dialect.error(error)))
+    response(error.status_in(dialect.dialect()), headers, Body::from(dialect.error(error, arrival.id)))
 }
 
 fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response {

@@ -9,7 +9,7 @@ use std::{any::Any, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::Request,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -25,7 +25,6 @@ use crate::error::Error;
 
 /// All routes, ready to be served.
 pub fn router(server: Arc<Server>) -> Router {
-    let panicked = Arc::clone(&server);
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/chat/completions", post(chat_completions::create))
@@ -43,28 +42,28 @@ pub fn router(server: Arc<Server>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(server)
         // Outermost: a bug of ours is a 500 in our form, and the next call does not notice.
-        .layer(CatchPanicLayer::custom(move |panic| recover(&panicked, panic)))
+        .layer(CatchPanicLayer::custom(recover))
 }
 
-async fn unknown_route(State(server): State<Arc<Server>>, request: Request) -> Response {
+async fn unknown_route(request: Request) -> Response {
     let error = Error::RouteNotFound { method: request.method().to_string(), path: request.uri().path().into() };
-    refuse(&server, &Arrival::new(request.headers()), error)
+    refuse(&Arrival::new(request.headers()), error)
 }
 
 /// The router adds `allow`. `OPTIONS` asks for nothing else, so it is no error; it grants nothing
 /// to a browser either, since CORS is left out.
-async fn wrong_method(State(server): State<Arc<Server>>, request: Request) -> Response {
+async fn wrong_method(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
     let error = Error::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().into() };
-    refuse(&server, &Arrival::new(request.headers()), error)
+    refuse(&Arrival::new(request.headers()), error)
 }
 
 /// What the panic said is not repeated: it may quote a prompt. The panic hook has logged its place.
-fn recover(server: &Server, _panic: Box<dyn Any + Send>) -> Response<Body> {
+fn recover(_panic: Box<dyn Any + Send>) -> Response<Body> {
     let error = Error::Internal { message: "a request handler panicked".into() };
-    refuse(server, &Arrival::new(&http::HeaderMap::new()), error)
+    refuse(&Arrival::new(&http::HeaderMap::new()), error)
 }
 
 #[cfg(test)]

@@ -284,7 +284,7 @@ mod tests {
         let mut open = open_stream(&server).await;
         let begun = Instant::now();
         server.lifecycle.drain();
-        read_until(&mut open, "error:shutting_down\r\n0\r\n\r\n").await;
+        read_until(&mut open, "\"code\":\"shutting_down\"}}\n\ndata: [DONE]\n\n\r\n0\r\n\r\n").await;
         assert!(begun.elapsed() >= limit);
         timeout(Duration::from_secs(10), server.task).await.unwrap().unwrap();
     }
@@ -316,7 +316,8 @@ mod tests {
         while let Some(frame) = timeout(Duration::from_secs(2), body.frame()).await.unwrap() {
             rest.extend_from_slice(&frame.unwrap().into_data().unwrap());
         }
-        assert!(String::from_utf8(rest).unwrap().ends_with("error:shutting_down"));
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(rest.ends_with("\"code\":\"shutting_down\"}}\n\ndata: [DONE]\n\n"), "{rest}");
         timeout(Duration::from_secs(2), server.task).await.unwrap().unwrap();
     }
 

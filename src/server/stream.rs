@@ -21,6 +21,7 @@ use std::{
 use bytes::Bytes;
 use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until};
+use uuid::Uuid;
 
 use super::lifecycle::Watch;
 use crate::{
@@ -51,6 +52,8 @@ pub(super) enum Source {
 /// How a stream treats its client.
 pub(super) struct Terms {
     pub dialect: &'static dyn ClientDialect,
+    /// The call, as an error names it.
+    pub id: Uuid,
     /// No silence is longer.
     pub interval: Duration,
     /// When the client was last sent anything; at first, its request's arrival or its head.
@@ -111,7 +114,7 @@ impl EventStream {
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.source = Source::Done;
-        self.send(self.terms.dialect.error_frame(error))
+        self.send(self.terms.dialect.error_frame(error, self.terms.id))
     }
 }
 
@@ -191,6 +194,7 @@ mod tests {
     fn body(source: Source, lifecycle: &Lifecycle) -> EventStream {
         let terms = Terms {
             dialect: dialect(),
+            id: Uuid::nil(),
             interval: INTERVAL,
             quiet_since: Instant::now(),
             cut: lifecycle.watch_cut(),
@@ -218,8 +222,16 @@ mod tests {
         frames
     }
 
+    /// An error frame by its code, anything else as it is.
+    fn brief(text: &str) -> &str {
+        ["bad_upstream_response", "upstream_stream_interrupted", "shutting_down"]
+            .into_iter()
+            .find(|code| text.contains(&format!("\"code\":\"{code}\"")))
+            .unwrap_or(text)
+    }
+
     fn texts(frames: &[(f32, String)]) -> Vec<&str> {
-        frames.iter().map(|(_, text)| text.as_str()).collect()
+        frames.iter().map(|(_, text)| brief(text)).collect()
     }
 
     /// S6, S7: a keep-alive whenever the interval has passed since the last byte, between items.
@@ -251,7 +263,7 @@ mod tests {
             sleep(ms(16_000)).await;
             Err(Error::BadReply { message: "no".into() }.into())
         });
-        assert_eq!(texts(&collect(early(pending)).await), [": keepalive\n", "error:bad_upstream_response"]);
+        assert_eq!(texts(&collect(early(pending)).await), [": keepalive\n", "bad_upstream_response"]);
 
         let broken = Box::pin(stream! {
             yield Ok(Bytes::from_static(b"a"));
@@ -259,7 +271,7 @@ mod tests {
             yield Ok(Bytes::from_static(b"never"));
         });
         let frames = collect(live(broken, &Lifecycle::default())).await;
-        assert_eq!(texts(&frames), ["a", "error:upstream_stream_interrupted"]);
+        assert_eq!(texts(&frames), ["a", "upstream_stream_interrupted"]);
     }
 
     /// K5: at the cut an open stream says why it ends, without waiting for its upstream.
@@ -272,7 +284,7 @@ mod tests {
             lifecycle.cut();
         };
         let (frames, ()) = tokio::join!(collect(body), cut);
-        assert_eq!(texts(&frames), ["a", "error:shutting_down"]);
+        assert_eq!(texts(&frames), ["a", "shutting_down"]);
         assert_eq!(frames[1].0.round(), 5.0);
     }
 

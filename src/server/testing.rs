@@ -18,40 +18,13 @@ use super::{
 };
 use crate::{
     call::{Answer, AnswerBody, ByteStream, Caller, Failure, Inbound, Limits, Notes},
-    error::{Error, Result},
-    ir,
+    error::Result,
     telemetry::Metrics,
-    wire::{Asked, ClientDialect, StreamEncoder},
+    wire::{ClientDialect, openai_chat::OpenAiChat},
 };
 
-/// A dialect that says which error it was asked to write.
-struct Plain;
-
 pub(super) fn dialect() -> &'static dyn ClientDialect {
-    &Plain
-}
-
-impl ClientDialect for Plain {
-    fn decode(&self, _: &[u8]) -> Result<ir::Request> {
-        unreachable!("the server does not decode")
-    }
-    fn encode(&self, _: &ir::Response, _: &Asked) -> Bytes {
-        unreachable!("the server does not encode")
-    }
-    fn encoder(&self, _: Asked) -> Box<dyn StreamEncoder> {
-        unreachable!("the server does not encode")
-    }
-    fn error(&self, error: &Error) -> Bytes {
-        let kind = error.kind();
-        let body = serde_json::json!({"error": {"message": error.message(), "code": kind.code, "param": kind.param}});
-        body.to_string().into()
-    }
-    fn error_frame(&self, error: &Error) -> Bytes {
-        format!("error:{}", error.kind().code.unwrap_or_default()).into()
-    }
-    fn keep_alive(&self) -> Bytes {
-        Bytes::from_static(b": keepalive\n")
-    }
+    &OpenAiChat
 }
 
 /// One key, `secret`, that may call `fast` and everything of `lab`; or none at all.
@@ -126,13 +99,8 @@ pub(super) fn start_with(
     drain_limit: Duration,
 ) -> Running {
     let lifecycle = Lifecycle::default();
-    let server = Server {
-        front,
-        directory: Arc::new(directory),
-        lifecycle: lifecycle.clone(),
-        metrics: Metrics::disabled(),
-        openai: dialect(),
-    };
+    let server =
+        Server { front, directory: Arc::new(directory), lifecycle: lifecycle.clone(), metrics: Metrics::disabled() };
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let router = routes::router(Arc::new(server));

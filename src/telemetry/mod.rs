@@ -5,17 +5,16 @@
 //! own, `/metrics` is a route like any other.
 
 mod calls;
+mod endpoint;
 mod logging;
 mod metrics;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use calls::{CallMetrics, Ended, InFlight, Outcome, Tokens, record};
+pub use endpoint::{Endpoint, PlaceMetrics};
 pub use logging::{Format, Logs, log_to_stderr};
 pub use metrics::{
     CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, DROPPED_FIELDS, FIRST_EVENT, LOG_LINES_DROPPED, Metrics,
     RELOADS_TOTAL, TOKENS_TOTAL, reloaded,
 };
-
-/// The endpoint's name in logs and metrics.
-pub const CHAT_COMPLETIONS: &str = "chat_completions";

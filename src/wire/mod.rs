@@ -4,7 +4,7 @@
 //! A dialect is a folder. What a vendor does differently within a dialect is `providers/`.
 //!
 //! [`Relay`] is the way back of a stream, one per call: either the bytes pass
-//! (`openai_chat::Passthrough`) or they are decoded and encoded ([`translate::Translate`]).
+//! ([`ClientDialect::relay`]) or they are decoded and encoded ([`translate::Translate`]).
 
 pub mod anthropic;
 pub mod json;
@@ -19,6 +19,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
+use uuid::Uuid;
 
 pub use crate::call::Tally;
 use crate::{
@@ -46,6 +47,7 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
 
 /// A wire format as clients speak it.
 pub trait ClientDialect: Send + Sync {
+    fn dialect(&self) -> Dialect;
     /// Reads a request. Anything malformed is an `Error::Invalid` that names the field; a field
     /// the canonical form has no place for goes to `ir::Request::extra`.
     fn decode(&self, body: &[u8]) -> Result<ir::Request>;
@@ -53,13 +55,20 @@ pub trait ClientDialect: Send + Sync {
     fn encode(&self, response: &ir::Response, asked: &Asked) -> Bytes;
     /// Writes a stream.
     fn encoder(&self, asked: Asked) -> Box<dyn StreamEncoder>;
-    /// The body of an error response.
-    fn error(&self, error: &Error) -> Bytes;
+    /// The way back of a stream whose upstream speaks this dialect too: the bytes pass.
+    fn relay(&self, asked: &Asked) -> Box<dyn Relay>;
+    /// The same for a whole answer: judged, counted, and otherwise passed on. A success without a
+    /// usable answer is an error (rules E2, M2).
+    fn pass(&self, body: &Bytes) -> Result<(Bytes, Tally)>;
+    /// The body of an error response to the call of this id.
+    fn error(&self, error: &Error, id: Uuid) -> Bytes;
     /// The error as the end of a stream that has begun: the error event, then whatever this
     /// dialect's clients need to stop waiting.
-    fn error_frame(&self, error: &Error) -> Bytes;
+    fn error_frame(&self, error: &Error, id: Uuid) -> Bytes;
     /// What may be sent between two events so that nobody thinks the stream dead (rule S7).
     fn keep_alive(&self) -> Bytes;
+    /// An id for an answer that came without one.
+    fn answer_id(&self, call: Uuid) -> String;
 }
 
 /// The same format as vendors speak it.

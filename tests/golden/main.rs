@@ -101,7 +101,7 @@ fn told(error: &Error) -> String {
     } else {
         error.kind().code.unwrap_or_default()
     };
-    let body = client().error(error);
+    let body = client().error(error, uuid::Uuid::nil());
     invariants::error(text(&body));
     format!("{} {class}, {:?}\n{}", error.status().as_u16(), error.verdict(), text(&body))
 }

@@ -98,7 +98,7 @@ fn heard(fixture: &Fixture, frames: Vec<Frame>, mut relay: Box<dyn Relay>) -> He
     assert_eq!(relay.is_done(), end.is_ok() || relay.is_done(), "{fixture:?}");
     let mut heard: String = out.iter().map(|bytes| text(bytes)).collect();
     if let Err(error) = &end {
-        heard.push_str(text(&client().error_frame(error)));
+        heard.push_str(text(&client().error_frame(error, uuid::Uuid::nil())));
     }
     let heard = without_made_up_ids(&heard);
     Heard { text: heard, error: end.err(), is_held, tally: relay.tally().clone() }

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("framing", &[]),
     ("telemetry", &[]),
     ("config", &[]),
-    ("call", &["config", "dialect", "error", "framing", "ir"]),
+    ("call", &["config", "dialect", "error", "framing", "ir", "telemetry"]),
     ("wire", &["call", "dialect", "error", "framing", "ir"]),
     ("providers", &["call", "error", "wire"]),
     ("layers", &["call", "config", "error", "framing", "telemetry"]),

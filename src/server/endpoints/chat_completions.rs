@@ -1,189 +1,32 @@
-//! `POST /v1/chat/completions`: reads the call, hands it to the front service and answers in
-//! OpenAI's form (API reference, "Create chat completion", read November 2026).
-//!
-//! A streamed call is a race: the head waits for the answer, so that a failure keeps its status
-//! and a fallback stays possible, but not longer than the keep-alive interval, counted from the
-//! call's arrival (design section 6.3, rule S6).
-//!
-//! Cost per request: one boxed future for a stream; the body's bytes are shared all the way.
+//! `POST /v1/chat/completions` (OpenAI's API reference, "Create chat completion", read November
+//! 2026). The tests here are those of every [`super::exchange`].
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     response::Response,
 };
-use http::HeaderMap;
-use tokio::time::{Instant, sleep_until};
-use tower::ServiceExt;
 
-use super::{PlaceResult, caller, place};
+use super::{
+    PlaceResult,
+    exchange::{self, Endpoint},
+};
 use crate::{
-    call::{Answer, AnswerBody, Dialect, Failure, Inbound, Notes, Reservation},
-    error::{Error, Result},
-    server::{
-        Server, Settings, auth, extract, probe,
-        respond::{self, Arrival, X_CLIENT_REQUEST_ID},
-        stream::{EventStream, Pending, Source, Terms},
-    },
-    telemetry::{self, Ended, InFlight, Outcome},
-    wire::ClientDialect,
+    server::{Server, probe},
+    telemetry,
+    wire::openai_chat::OpenAiChat,
 };
 
-use crate::telemetry::CHAT_COMPLETIONS as ENDPOINT;
-/// A shorter interval would be a busy loop.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A call on its way, with what its response needs.
-struct Exchange {
-    server: Arc<Server>,
-    arrival: Arrival,
-    dialect: &'static dyn ClientDialect,
-    settings: Settings,
-    in_flight: InFlight,
-}
+static ENDPOINT: Endpoint =
+    Endpoint { counted_as: telemetry::Endpoint::ChatCompletions, dialect: &OpenAiChat, probe: probe::chat };
 
 pub(in crate::server) async fn create(
     State(server): State<Arc<Server>>,
     found: PlaceResult,
     request: Request,
 ) -> Response {
-    let arrival = Arrival::new(request.headers());
-    let exchange = Exchange {
-        dialect: server.openai,
-        settings: server.directory.settings(),
-        in_flight: InFlight::begin(ENDPOINT),
-        arrival,
-        server,
-    };
-    match exchange.read(found, request).await {
-        Ok(inbound) if inbound.stream => exchange.stream(inbound).await,
-        Ok(inbound) => exchange.unary(inbound).await,
-        Err(error) => exchange.refuse(error),
-    }
-}
-
-// === impl Exchange ===
-
-impl Exchange {
-    /// Everything that is checked before anybody is asked anything.
-    async fn read(&self, found: PlaceResult, request: Request) -> Result<Inbound> {
-        let (mut parts, body) = request.into_parts();
-        let place = place(&self.server, found, &parts.method, parts.uri.path())?;
-        if self.server.lifecycle.is_draining() {
-            return Err(Error::ShuttingDown);
-        }
-        let caller = caller(&self.server, &parts.headers)?;
-        let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
-        let probe = probe::chat(&body)?;
-        let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
-        let model_limits = self.server.directory.model_limits(&probe.model);
-        self.tidy(&mut parts.headers);
-        Ok(Inbound {
-            id: self.arrival.id,
-            dialect: Dialect::OpenAiChat,
-            caller,
-            model: probe.model,
-            stream: probe.stream,
-            include_usage: probe.include_usage,
-            strict,
-            pinned: place.provider,
-            body,
-            headers: parts.headers,
-            estimate: probe.estimate,
-            model_limits,
-            reservation: Reservation::default(),
-            client_request_id: self.arrival.client_id_text(),
-            started: self.arrival.at,
-        })
-    }
-
-    /// The key to the gateway goes no further (rule X4); the client's id does, once it is clean.
-    fn tidy(&self, headers: &mut HeaderMap) {
-        if let Some(header) = auth::presented(headers).map(|presented| presented.header) {
-            headers.remove(header);
-        }
-        headers.remove(&X_CLIENT_REQUEST_ID);
-        if let Some(id) = &self.arrival.client_id {
-            headers.insert(&X_CLIENT_REQUEST_ID, id.clone());
-        }
-    }
-
-    async fn unary(self, inbound: Inbound) -> Response {
-        let front = self.server.front.clone();
-        let answer = tokio::select! {
-            answer = front.oneshot(inbound) => answer,
-            () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
-        };
-        self.respond(answer)
-    }
-
-    async fn stream(self, inbound: Inbound) -> Response {
-        let by = self.arrival.at + self.interval();
-        let mut pending: Pending = Box::pin(self.server.front.clone().oneshot(inbound));
-        let answer = tokio::select! {
-            biased;
-            answer = &mut pending => answer,
-            () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
-            // The interval has passed without an answer: 200, and what comes is for the body.
-            () = sleep_until(by) => {
-                let since = self.arrival.at;
-                return self.event_stream(&Notes::default(), Source::Waiting(pending), since);
-            }
-        };
-        self.respond(answer)
-    }
-
-    fn respond(self, answer: Result<Answer, Failure>) -> Response {
-        match answer {
-            Err(failure) => respond::failure(&self.arrival, self.dialect, &failure),
-            Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => respond::json(&self.arrival, &notes, bytes),
-            Ok(Answer { notes, body: AnswerBody::Stream(stream) }) => {
-                self.event_stream(&notes, Source::Live(stream), Instant::now())
-            }
-        }
-    }
-
-    /// The head of a stream, sent now; the rest is its body's.
-    fn event_stream(self, notes: &Notes, source: Source, quiet_since: Instant) -> Response {
-        let terms = Terms {
-            dialect: self.dialect,
-            interval: self.interval(),
-            quiet_since,
-            cut: self.server.lifecycle.watch_cut(),
-            in_flight: self.in_flight,
-        };
-        respond::event_stream(&self.arrival, notes, Body::new(EventStream::new(source, terms)))
-    }
-
-    fn interval(&self) -> Duration {
-        self.settings.keep_alive.max(SHORTEST_INTERVAL)
-    }
-
-    /// A call that reached nobody still ends once, here (design section 6.8).
-    fn refuse(self, error: Error) -> Response {
-        telemetry::record(&Ended {
-            id: self.arrival.id,
-            endpoint: ENDPOINT,
-            key: "none".into(),
-            model_label: "none".into(),
-            model: String::new(),
-            target: None,
-            stream: false,
-            attempts: 0,
-            status: error.status().as_u16(),
-            outcome: Outcome::Failed,
-            error: Some(error.label()),
-            detail: error.detail().map(Into::into),
-            first_event: None,
-            duration: self.arrival.at.elapsed(),
-            usage: None,
-            estimated: false,
-            client_request_id: self.arrival.client_id_text(),
-        });
-        respond::failure(&self.arrival, self.dialect, &error.into())
-    }
+    exchange::answer(&ENDPOINT, server, found, request).await
 }
 
 #[cfg(test)]
@@ -283,7 +126,7 @@ mod tests {
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
         let rest = read_until(&mut connection, "0\r\n\r\n").await;
-        assert!(rest.contains(": keepalive\n") && rest.contains("error:bad_upstream_response"), "{rest}");
+        assert!(rest.contains(": keepalive\n") && rest.contains("\"code\":\"bad_upstream_response\""), "{rest}");
     }
 
     /// A unary call is waited for, however long it takes.

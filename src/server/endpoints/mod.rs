@@ -1,6 +1,7 @@
 //! One file per endpoint, and what they share.
 
 pub(super) mod chat_completions;
+mod exchange;
 pub(super) mod health;
 pub(super) mod models;
 
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     call::Caller,
     error::{Error, Result},
+    wire::openai_chat::OpenAiChat,
 };
 
 /// What a route's pattern may hold.
@@ -48,6 +50,6 @@ fn caller(server: &Server, headers: &HeaderMap) -> Result<std::sync::Arc<Caller>
 }
 
 /// An error in OpenAI's form, the dialect of every path there is today.
-pub(super) fn refuse(server: &Server, arrival: &Arrival, error: Error) -> Response {
-    respond::failure(arrival, server.openai, &error.into())
+pub(super) fn refuse(arrival: &Arrival, error: Error) -> Response {
+    respond::failure(arrival, &OpenAiChat, &error.into())
 }

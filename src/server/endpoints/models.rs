@@ -43,7 +43,7 @@ pub(in crate::server) async fn list_or_get(
     let body = place(&server, found, &method, uri.path()).and_then(|place| body(&server, &headers, &place));
     match body {
         Ok(body) => respond::json(&arrival, &Notes::default(), body),
-        Err(error) => refuse(&server, &arrival, error),
+        Err(error) => refuse(&arrival, error),
     }
 }
 

@@ -35,9 +35,11 @@ pub use usage::usage;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use uuid::Uuid;
 
-use super::{Asked, ClientDialect, Encoded, Facts, Memo, StreamDecoder, StreamEncoder, UpstreamDialect};
+use super::{Asked, ClientDialect, Encoded, Facts, Memo, Relay, StreamDecoder, StreamEncoder, Tally, UpstreamDialect};
 use crate::{
+    call::Dialect,
     error::{Error, Result, UpstreamError},
     framing::Frame,
     ir,
@@ -50,6 +52,10 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 pub struct OpenAiChat;
 
 impl ClientDialect for OpenAiChat {
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAiChat
+    }
+
     fn decode(&self, body: &[u8]) -> Result<ir::Request> {
         request::decode(body)
     }
@@ -62,11 +68,20 @@ impl ClientDialect for OpenAiChat {
         Box::new(encoder::Encoder::new(asked))
     }
 
-    fn error(&self, error: &Error) -> Bytes {
+    fn relay(&self, asked: &Asked) -> Box<dyn Relay> {
+        Box::new(Passthrough::new(asked.include_usage).standing_in(asked))
+    }
+
+    fn pass(&self, body: &Bytes) -> Result<(Bytes, Tally)> {
+        unary(body)
+    }
+
+    /// The dialect's errors name no call; a header does.
+    fn error(&self, error: &Error, _: Uuid) -> Bytes {
         error::body(error)
     }
 
-    fn error_frame(&self, error: &Error) -> Bytes {
+    fn error_frame(&self, error: &Error, _: Uuid) -> Bytes {
         error::frame(error)
     }
 
@@ -74,6 +89,10 @@ impl ClientDialect for OpenAiChat {
     /// parse empty data (rule S7).
     fn keep_alive(&self) -> Bytes {
         Bytes::from_static(b": keepalive\n")
+    }
+
+    fn answer_id(&self, call: Uuid) -> String {
+        format!("chatcmpl-{}", call.simple())
     }
 }
 

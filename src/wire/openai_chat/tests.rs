@@ -347,7 +347,7 @@ fn error_bodies_are_read_in_every_shape() {
 #[test]
 fn frames_that_are_no_chunks() {
     assert_eq!(OpenAiChat.keep_alive(), ": keepalive\n");
-    let frame = OpenAiChat.error_frame(&Error::Interrupted { message: "cut".into() });
+    let frame = OpenAiChat.error_frame(&Error::Interrupted { message: "cut".into() }, uuid::Uuid::nil());
     let expected =
         r#"data: {"error":{"message":"cut","type":"server_error","param":null,"code":"upstream_stream_interrupted"}}"#;
     assert_eq!(frame, format!("{expected}\n\ndata: [DONE]\n\n"));

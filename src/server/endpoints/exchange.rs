@@ -1,0 +1,207 @@
+//! One call at one endpoint, whatever its dialect: reads it, hands it to the front service and
+//! answers in the client's own form.
+//!
+//! A streamed call is a race: the head waits for the answer, so that a failure keeps its status
+//! and a fallback stays possible, but not longer than the keep-alive interval, counted from the
+//! call's arrival (design section 6.3, rule S6).
+//!
+//! An endpoint is an [`Endpoint`] and a route; one that does more before or after the call takes
+//! the steps of an [`Exchange`] one by one.
+//!
+//! Cost per request: one boxed future for a stream; the body's bytes are shared all the way.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::Request, response::Response};
+use http::HeaderMap;
+use tokio::time::{Instant, sleep_until};
+use tower::ServiceExt;
+
+use super::{PlaceResult, caller, place};
+use crate::{
+    call::{Answer, AnswerBody, Failure, Inbound, Notes, Reservation},
+    error::{Error, Result},
+    server::{
+        Server, Settings, auth, extract,
+        probe::Probe,
+        respond::{self, Arrival, X_CLIENT_REQUEST_ID},
+        stream::{EventStream, Pending, Source, Terms},
+    },
+    telemetry::{self, Ended, InFlight, Outcome},
+    wire::ClientDialect,
+};
+
+/// A shorter interval would be a busy loop.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What one endpoint does differently from the others.
+pub(super) struct Endpoint {
+    pub counted_as: telemetry::Endpoint,
+    /// What its clients speak, errors and keep-alives included.
+    pub dialect: &'static dyn ClientDialect,
+    /// Reads the head fields of a body, and refuses one that no upstream need see.
+    pub probe: fn(&[u8]) -> Result<Probe>,
+}
+
+/// A call on its way, with what its response needs.
+pub(super) struct Exchange {
+    endpoint: &'static Endpoint,
+    server: Arc<Server>,
+    arrival: Arrival,
+    settings: Settings,
+    in_flight: InFlight,
+}
+
+/// The whole way of a call.
+pub(super) async fn answer(
+    endpoint: &'static Endpoint,
+    server: Arc<Server>,
+    found: PlaceResult,
+    request: Request,
+) -> Response {
+    let exchange = Exchange::begin(endpoint, server, request.headers());
+    match exchange.read(found, request).await {
+        Ok(inbound) => exchange.run(inbound).await,
+        Err(error) => exchange.refuse(error),
+    }
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    pub(super) fn begin(endpoint: &'static Endpoint, server: Arc<Server>, headers: &HeaderMap) -> Self {
+        Self {
+            arrival: Arrival::new(headers),
+            settings: server.directory.settings(),
+            in_flight: InFlight::begin(endpoint.counted_as.name()),
+            endpoint,
+            server,
+        }
+    }
+
+    /// Everything that is checked before anybody is asked anything.
+    pub(super) async fn read(&self, found: PlaceResult, request: Request) -> Result<Inbound> {
+        let (mut parts, body) = request.into_parts();
+        let place = place(&self.server, found, &parts.method, parts.uri.path())?;
+        if self.server.lifecycle.is_draining() {
+            return Err(Error::ShuttingDown);
+        }
+        let caller = caller(&self.server, &parts.headers)?;
+        let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
+        let probe = (self.endpoint.probe)(&body)?;
+        let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
+        let model_limits = self.server.directory.model_limits(&probe.model);
+        self.tidy(&mut parts.headers);
+        Ok(Inbound {
+            id: self.arrival.id,
+            dialect: self.endpoint.dialect.dialect(),
+            endpoint: self.endpoint.counted_as,
+            caller,
+            model: probe.model,
+            stream: probe.stream,
+            include_usage: probe.include_usage,
+            strict,
+            pinned: place.provider,
+            body,
+            headers: parts.headers,
+            estimate: probe.estimate,
+            model_limits,
+            reservation: Reservation::default(),
+            client_request_id: self.arrival.client_id_text(),
+            started: self.arrival.at,
+        })
+    }
+
+    /// The key to the gateway goes no further (rule X4); the client's id does, once it is clean.
+    fn tidy(&self, headers: &mut HeaderMap) {
+        if let Some(header) = auth::presented(headers).map(|presented| presented.header) {
+            headers.remove(header);
+        }
+        headers.remove(&X_CLIENT_REQUEST_ID);
+        if let Some(id) = &self.arrival.client_id {
+            headers.insert(&X_CLIENT_REQUEST_ID, id.clone());
+        }
+    }
+
+    /// Has the call served, and answers.
+    pub(super) async fn run(self, inbound: Inbound) -> Response {
+        if inbound.stream { self.stream(inbound).await } else { self.unary(inbound).await }
+    }
+
+    async fn unary(self, inbound: Inbound) -> Response {
+        let front = self.server.front.clone();
+        let answer = tokio::select! {
+            answer = front.oneshot(inbound) => answer,
+            () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
+        };
+        self.respond(answer)
+    }
+
+    async fn stream(self, inbound: Inbound) -> Response {
+        let by = self.arrival.at + self.interval();
+        let mut pending: Pending = Box::pin(self.server.front.clone().oneshot(inbound));
+        let answer = tokio::select! {
+            biased;
+            answer = &mut pending => answer,
+            () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
+            // The interval has passed without an answer: 200, and what comes is for the body.
+            () = sleep_until(by) => {
+                let since = self.arrival.at;
+                return self.event_stream(&Notes::default(), Source::Waiting(pending), since);
+            }
+        };
+        self.respond(answer)
+    }
+
+    fn respond(self, answer: Result<Answer, Failure>) -> Response {
+        match answer {
+            Err(failure) => respond::failure(&self.arrival, self.endpoint.dialect, &failure),
+            Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => respond::json(&self.arrival, &notes, bytes),
+            Ok(Answer { notes, body: AnswerBody::Stream(stream) }) => {
+                self.event_stream(&notes, Source::Live(stream), Instant::now())
+            }
+        }
+    }
+
+    /// The head of a stream, sent now; the rest is its body's.
+    fn event_stream(self, notes: &Notes, source: Source, quiet_since: Instant) -> Response {
+        let terms = Terms {
+            dialect: self.endpoint.dialect,
+            id: self.arrival.id,
+            interval: self.interval(),
+            quiet_since,
+            cut: self.server.lifecycle.watch_cut(),
+            in_flight: self.in_flight,
+        };
+        respond::event_stream(&self.arrival, notes, Body::new(EventStream::new(source, terms)))
+    }
+
+    fn interval(&self) -> Duration {
+        self.settings.keep_alive.max(SHORTEST_INTERVAL)
+    }
+
+    /// A call that reached nobody still ends once, here (design section 6.8).
+    pub(super) fn refuse(self, error: Error) -> Response {
+        let Endpoint { counted_as, dialect, .. } = self.endpoint;
+        telemetry::record(&Ended {
+            id: self.arrival.id,
+            endpoint: counted_as.name(),
+            key: "none".into(),
+            model_label: "none".into(),
+            model: String::new(),
+            target: None,
+            stream: false,
+            attempts: 0,
+            status: error.status_in(dialect.dialect()).as_u16(),
+            outcome: Outcome::Failed,
+            error: Some(error.label()),
+            detail: error.detail().map(Into::into),
+            first_event: None,
+            duration: self.arrival.at.elapsed(),
+            usage: None,
+            estimated: false,
+            client_request_id: self.arrival.client_id_text(),
+        });
+        respond::failure(&self.arrival, *dialect, &error.into())
+    }
+}
