@@ -339,14 +339,12 @@ fn entry(listed: Listed) -> ModelEntry {
         ];
         all.into_iter().flatten().collect()
     });
-    let prices = facts.map(|facts| facts.prices);
-    let pricing = prices.and_then(|prices| {
-        Some(Pricing {
-            input: prices.input?,
-            cached_input: prices.cached_input,
-            cache_write: prices.cache_write,
-            output: prices.output?,
-        })
+    let prices = listed.prices;
+    let pricing = prices.input.zip(prices.output).map(|(input, output)| Pricing {
+        input,
+        cached_input: prices.cached_input,
+        cache_write: prices.cache_write,
+        output,
     });
     ModelEntry {
         id: listed.id,

@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-pub use crate::config::Limits;
+pub use crate::config::{Limits, Prices};
 pub use crate::dialect::Dialect;
 use crate::{
     config::Policy,
@@ -165,6 +165,12 @@ pub struct Target {
     pub connection: Connection,
     /// Live exchanges allowed at once, when limited (rule Q2).
     pub slots: Option<Arc<Semaphore>>,
+}
+
+/// How a target's calls are charged.
+pub trait Price: Send + Sync + fmt::Debug {
+    /// What these counts cost in USD. `None` when a price is missing that they need (rule C5).
+    fn cost(&self, usage: &ir::Usage, now: SystemTime) -> Option<f64>;
 }
 
 /// What makes two upstream clients different.

@@ -120,7 +120,7 @@ fn best<'a>(fitting: &[&'a Value], value: &DeValue<'_>) -> Option<&'a Value> {
 }
 
 fn accepts(schema: &Value, kind: &str) -> bool {
-    schema.get("type").is_none_or(|name| name == kind)
+    schema.get("type").is_none_or(|name| name == kind || (name == "number" && kind == "integer"))
 }
 
 /// The name JSON Schema gives to this kind of value.
@@ -140,7 +140,7 @@ fn words(kind: &str) -> &'static str {
     match kind {
         "string" => "text in quotes",
         "integer" => "a whole number",
-        "number" => "a fraction",
+        "number" => "a number",
         "boolean" => "`true` or `false`",
         "datetime" => "a date or time",
         "array" => "a list",

@@ -54,6 +54,7 @@ impl Config {
         if let Some(provider) = self.providers.get(provider) {
             let mut all = self.explain_provider(provider);
             all.extend(self.explain_policy(&provider.name, None));
+            all.extend(self.explain_prices(name));
             return Some(all);
         }
         self.keys.iter().find(|key| key.name == name).map(|key| self.explain_key(key))
@@ -112,6 +113,28 @@ impl Config {
         let mut all = vec![self.line("models", key.models.join(", "), &[section.key("models")], "default")];
         all.extend(self.explain_limits(&key.limits, &[section]));
         all
+    }
+
+    /// The operator's own prices of a target.
+    fn explain_prices(&self, target: &str) -> Vec<Explained> {
+        let Some((name, prices)) = self.prices.entry(target) else { return Vec::new() };
+        let section = Path::default().key("prices").key(name);
+        let fields = [
+            ("input", prices.input),
+            ("cached-input", prices.cached_input),
+            ("cache-write", prices.cache_write),
+            ("cache-write-1h", prices.cache_write_1h),
+            ("output", prices.output),
+            ("audio-input", prices.audio_input),
+            ("audio-output", prices.audio_output),
+        ];
+        let given = fields.into_iter().filter_map(|(field, price)| Some((field, price?)));
+        given
+            .map(|(field, price)| {
+                let value = format!("{price} USD per million tokens");
+                self.line(&format!("prices.{field}"), value, &[section.key(field)], "the file")
+            })
+            .collect()
     }
 
     fn explain_limits(&self, limits: &Limits, sections: &[Path]) -> Vec<Explained> {

@@ -45,6 +45,9 @@ pub(super) struct File {
     pub(super) models: BTreeMap<String, Model>,
     /// Who may call. Without any, only a loopback address is served, to anybody there.
     pub(super) keys: BTreeMap<String, Key>,
+    /// What models cost, by `provider/model`; a `*` at the end matches the rest. Default: the
+    /// catalogue's prices.
+    pub(super) prices: BTreeMap<String, Prices>,
 }
 
 /// HTTPS on the gateway's own side.
@@ -214,6 +217,28 @@ pub(super) struct Key {
     pub(super) models: Option<Vec<Text>>,
     /// How much it may call.
     pub(super) limits: Limits,
+}
+
+/// What a model costs, in USD per million tokens. Prices given here hold for prompts of any length;
+/// what is left out is the catalogue's.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Prices {
+    /// Prompt tokens. Default: the catalogue's, else unknown.
+    pub(super) input: Option<f64>,
+    /// Prompt tokens read from a cache. Default: the catalogue's, else as `input`.
+    pub(super) cached_input: Option<f64>,
+    /// Prompt tokens written to a cache. Default: the catalogue's, else as `input`.
+    pub(super) cache_write: Option<f64>,
+    /// Prompt tokens written to a cache that lives an hour. Default: twice `input`.
+    #[serde(rename = "cache-write-1h")]
+    pub(super) cache_write_1h: Option<f64>,
+    /// Generated tokens, reasoning included. Default: the catalogue's, else unknown.
+    pub(super) output: Option<f64>,
+    /// Prompt tokens of sound. Default: unknown, and a call with sound is unpriced.
+    pub(super) audio_input: Option<f64>,
+    /// Generated tokens of sound. Default: unknown, and a call with sound is unpriced.
+    pub(super) audio_output: Option<f64>,
 }
 
 /// The JSON schema of the file, with shared definitions, for editors and other tools.

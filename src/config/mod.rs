@@ -15,6 +15,7 @@ mod file;
 mod key;
 mod known;
 mod policy;
+mod prices;
 mod report;
 mod resolve;
 mod value;
@@ -36,6 +37,7 @@ pub use self::{
     key::{FreshKey, hash_key},
     known::{BUILTIN, Known, KnownKind},
     policy::{Deadlines, Limits, Policy, Retry, Rules},
+    prices::{PriceList, Prices},
     report::{Fault, Problem, Report, Spot},
     resolve::{find, listen_of, load, serves_tls},
     watch::Watch,
@@ -55,6 +57,8 @@ pub struct Config {
     pub models: BTreeMap<String, Arc<ModelConfig>>,
     /// Empty: no authentication, and then `listen` is a loopback address (rule X1).
     pub keys: Vec<KeyConfig>,
+    /// The operator's own prices, over the catalogue's.
+    pub prices: PriceList,
     pub server: Server,
     /// Deadlines and retry values set for everything.
     pub rules: Rules,

@@ -2,13 +2,17 @@
 //! hang on it. Whoever holds the [`Settlement`] ends it; dropping it unended means that the client
 //! left.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    call::{Attempts, Dialect, End, Estimate, Inbound, Reservation, Tally},
+    call::{Attempts, Dialect, End, Estimate, Inbound, Price, Reservation, Tally},
+    ir,
     telemetry::{self, CallMetrics, Ended, Endpoint, Outcome, PlaceMetrics, Tokens},
 };
 
@@ -37,6 +41,7 @@ struct Open {
     label: Arc<str>,
     target: Option<Arc<str>>,
     metrics: Option<Arc<CallMetrics>>,
+    price: Option<Arc<dyn Price>>,
     stream: bool,
     attempts: Attempts,
     estimate: Estimate,
@@ -61,6 +66,7 @@ impl Settlement {
                 label: if inbound.model_limits.is_empty() { OTHER.into() } else { inbound.model.as_str().into() },
                 target: None,
                 metrics: None,
+                price: None,
                 stream: inbound.stream,
                 attempts: Attempts::default(),
                 estimate: inbound.estimate,
@@ -84,11 +90,12 @@ impl Settlement {
         }
     }
 
-    /// The target now tried, and where its calls are counted.
-    pub fn target(&mut self, target: &Arc<str>, metrics: &PlaceMetrics) {
+    /// The target now tried, where its calls are counted and how they are charged.
+    pub fn target(&mut self, target: &Arc<str>, metrics: &PlaceMetrics, price: Option<Arc<dyn Price>>) {
         if let Some(open) = &mut self.open {
             open.target = Some(Arc::clone(target));
             open.metrics = Some(metrics.of(open.endpoint));
+            open.price = price;
         }
     }
 
@@ -106,8 +113,9 @@ impl Settlement {
     /// Ends the call. Further ends change nothing.
     pub fn end(&mut self, end: &End, tally: &Tally) {
         let Some(open) = self.open.take() else { return };
-        let (tokens, estimated) = open.tokens(end, tally);
-        open.reservation.settle(tokens.map_or(0, |tokens| tokens.prompt.saturating_add(tokens.output)));
+        let (usage, estimated) = open.usage(end, tally);
+        open.reservation.settle(usage.map_or(0, |usage| usage.total()));
+        let cost_usd = usage.and_then(|usage| open.price.as_ref()?.cost(&usage, SystemTime::now()));
         let (outcome, error, status) = match end {
             End::Finished => (Outcome::Finished, None, 200),
             End::Canceled => (Outcome::Canceled, None, 499),
@@ -135,7 +143,8 @@ impl Settlement {
             detail,
             first_event: open.first_event,
             duration: open.started.elapsed(),
-            usage: tokens,
+            usage: usage.map(tokens),
+            cost_usd,
             estimated,
             client_request_id: open.client_request_id,
         };
@@ -157,23 +166,21 @@ impl Drop for Settlement {
 impl Open {
     /// The provider's counts; else an estimate of what it must have spent, marked as such (D3).
     /// A call that no upstream took, or that failed before any output, has spent nothing.
-    fn tokens(&self, end: &End, tally: &Tally) -> (Option<Tokens>, bool) {
-        if let Some(usage) = tally.usage {
-            let tokens = Tokens {
-                prompt: usage.prompt(),
-                cached: usage.cache_read,
-                output: usage.output,
-                reasoning: usage.reasoning,
-            };
-            return (Some(tokens), false);
+    fn usage(&self, end: &End, tally: &Tally) -> (Option<ir::Usage>, bool) {
+        if tally.usage.is_some() {
+            return (tally.usage, false);
         }
         let silent = tally.output_bytes == 0 && !matches!(end, End::Finished);
         if self.attempts.count() == 0 || (silent && matches!(end, End::Failed(_))) {
             return (None, false);
         }
         let output = tally.output_bytes.div_ceil(BYTES_PER_TOKEN);
-        (Some(Tokens { prompt: self.estimate.prompt, cached: 0, output, reasoning: 0 }), true)
+        (Some(ir::Usage { input: self.estimate.prompt, output, ..ir::Usage::default() }), true)
     }
+}
+
+fn tokens(usage: ir::Usage) -> Tokens {
+    Tokens { prompt: usage.prompt(), cached: usage.cache_read, output: usage.output, reasoning: usage.reasoning }
 }
 
 /// A name fit for a log line, however long the client made it.

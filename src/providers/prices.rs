@@ -11,6 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use crate::call::{Price, Prices};
 use crate::ir::Usage;
 
 /// A day in seconds.
@@ -21,24 +22,6 @@ const HOUR_WRITE: f64 = 2.0;
 
 static RULES: LazyLock<Vec<Rule>> =
     LazyLock::new(|| lines(include_str!("price_rules.csv")).filter_map(Rule::parse).collect());
-
-/// USD per million tokens. `None` is unknown, never free.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Prices {
-    pub input: Option<f64>,
-    /// Read from a prompt cache. Unknown: as `input`, since a vendor without the discount charges
-    /// the whole.
-    pub cached_input: Option<f64>,
-    /// Written to a prompt cache for its shortest lifetime. Unknown: as `input`.
-    pub cache_write: Option<f64>,
-    /// Written to a prompt cache for an hour. Unknown: twice `input`.
-    pub cache_write_1h: Option<f64>,
-    pub output: Option<f64>,
-    /// Sound in. Unknown: a call with sound is unpriced.
-    pub audio_input: Option<f64>,
-    /// Sound out. Unknown: a call with sound is unpriced.
-    pub audio_output: Option<f64>,
-}
 
 /// How one model is charged.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,23 +43,6 @@ struct Rule {
     output: f64,
 }
 
-// === impl Prices ===
-
-impl Prices {
-    /// These, and `far` where these are silent.
-    pub fn over(self, far: Self) -> Self {
-        Self {
-            input: self.input.or(far.input),
-            cached_input: self.cached_input.or(far.cached_input),
-            cache_write: self.cache_write.or(far.cache_write),
-            cache_write_1h: self.cache_write_1h.or(far.cache_write_1h),
-            output: self.output.or(far.output),
-            audio_input: self.audio_input.or(far.audio_input),
-            audio_output: self.audio_output.or(far.audio_output),
-        }
-    }
-}
-
 // === impl Tariff ===
 
 impl Tariff {
@@ -91,13 +57,24 @@ impl Tariff {
         Self { prices: own.over(far.map_or(Prices::default(), |far| far.prices)), rules: Vec::new() }
     }
 
+    /// Nothing is charged.
+    pub fn free() -> Self {
+        Self { prices: Prices { input: Some(0.0), output: Some(0.0), ..Prices::default() }, rules: Vec::new() }
+    }
+
     /// The flat rates.
     pub fn prices(&self) -> Prices {
         self.prices
     }
 
-    /// What these counts cost in USD. `None` when a rate is missing that they need (rule C5).
-    pub fn cost(&self, usage: &Usage, now: SystemTime) -> Option<f64> {
+    fn factors(&self, prompt: u64, today: u64) -> (f64, f64) {
+        let holding = self.rules.iter().filter(|rule| prompt > rule.over_prompt && today >= rule.since);
+        holding.fold((1.0, 1.0), |(input, output), rule| (input * rule.input, output * rule.output))
+    }
+}
+
+impl Price for Tariff {
+    fn cost(&self, usage: &Usage, now: SystemTime) -> Option<f64> {
         let (on_input, on_output) = self.factors(usage.prompt(), day(now));
         let prices = &self.prices;
         let text_in = usage.input.saturating_sub(usage.audio_input);
@@ -112,11 +89,6 @@ impl Tariff {
         ];
         let made = [(text_out, prices.output), (usage.audio_output, prices.audio_output)];
         Some((sum(asked)? * on_input + sum(made)? * on_output) / 1e6)
-    }
-
-    fn factors(&self, prompt: u64, today: u64) -> (f64, f64) {
-        let holding = self.rules.iter().filter(|rule| prompt > rule.over_prompt && today >= rule.since);
-        holding.fold((1.0, 1.0), |(input, output), rule| (input * rule.input, output * rule.output))
     }
 }
 

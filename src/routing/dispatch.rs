@@ -166,7 +166,7 @@ impl Walk {
         let prepared = self.source.prepare(route).map_err(unfit)?;
         let reservation = self.reserve(route).map_err(full)?;
         self.notes.target = Some(Arc::clone(&route.target.label));
-        self.settlement.target(&route.target.label, &route.metrics);
+        self.settlement.target(&route.target.label, &route.metrics, route.price());
 
         let in_flight = InFlight::new(Arc::clone(route));
         let began = Instant::now();

@@ -83,8 +83,9 @@ fn weighted(routes: &mut [Arc<Route>], rng: &mut impl Rng) {
 
 /// What a typical exchange costs: three prompt tokens to one generated. Unknown prices come last.
 fn price(route: &Route) -> f64 {
-    let facts = route.facts.and_then(|facts| Some(3.0 * facts.prices.input? + facts.prices.output?));
-    facts.unwrap_or(f64::INFINITY)
+    let prices = route.prices();
+    let typical = prices.input.zip(prices.output).map(|(input, output)| 3.0 * input + output);
+    typical.unwrap_or(f64::INFINITY)
 }
 
 // === impl Load ===

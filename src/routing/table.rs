@@ -16,12 +16,13 @@ use tokio::sync::Semaphore;
 
 use super::{known::known, order::Load};
 use crate::{
-    call::{Caller, Connection, Limits, Target},
+    call::{Caller, Connection, Limits, Price, Target},
     config::{BUILTIN, Config, ModelConfig, ProviderConfig, Strategy},
     error::{Error, Result},
     providers::{
         self, Credential, Provider, builtin,
         models::{ModelFacts, ModelKind},
+        prices::{Prices, Tariff},
     },
     telemetry::PlaceMetrics,
     upstream::KeyRing,
@@ -76,6 +77,8 @@ pub struct Route {
     /// Configured for requests to it, the model name's own over the provider's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub facts: Option<&'static ModelFacts>,
+    /// How its calls are charged; `None` where nobody knows.
+    pub tariff: Option<Arc<Tariff>>,
     pub load: Load,
     pub metrics: PlaceMetrics,
 }
@@ -93,6 +96,8 @@ pub struct Listed {
     pub id: String,
     pub owned_by: Arc<str>,
     pub facts: Option<&'static ModelFacts>,
+    /// The operator's prices over the catalogue's.
+    pub prices: Prices,
 }
 
 // === impl Table ===
@@ -174,11 +179,14 @@ impl Table {
             id: name.name.to_string(),
             owned_by: "sluis".into(),
             facts: name.routes.first().and_then(|route| route.facts),
+            prices: name.routes.first().map_or(Prices::default(), |route| route.prices()),
         });
         let known = self.upstreams.iter().flat_map(|(provider, upstream)| {
             upstream.offered().into_iter().filter_map(move |id| {
+                let facts = providers::models::facts(&upstream.config.kind, &id);
                 Some(Listed {
-                    facts: providers::models::facts(&upstream.config.kind, &id),
+                    facts,
+                    prices: self.tariff(&format!("{provider}/{id}"), facts).unwrap_or_default().prices(),
                     id: self.callable(provider, &id, caller)?,
                     owned_by: Arc::clone(provider),
                 })
@@ -282,6 +290,7 @@ impl Table {
             slots: upstream.slots.clone(),
         };
         let facts = providers::models::facts(&upstream.config.kind, id);
+        let tariff = self.tariff(&target.label, facts).map(Arc::new);
         let headers = self.config.headers(&upstream.config.name, name);
         Route {
             upstream: Arc::clone(upstream),
@@ -289,8 +298,21 @@ impl Table {
             weight,
             headers,
             facts,
+            tariff,
             load: Load::default(),
             metrics,
+        }
+    }
+
+    /// The operator's prices over the catalogue's.
+    fn tariff(&self, label: &str, facts: Option<&ModelFacts>) -> Option<Tariff> {
+        let known = match facts {
+            Some(facts) => Some(facts.tariff()),
+            None => label.starts_with("builtin/").then(Tariff::free),
+        };
+        match self.config.prices.of(label) {
+            Some(own) => Some(Tariff::fixed(own, known)),
+            None => known,
         }
     }
 
@@ -310,6 +332,20 @@ impl Table {
         near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         near.truncate(NEAR_MISSES);
         Error::ModelNotFound { model: model.into(), near: near.into_iter().map(|(_, id)| id).collect() }
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The flat rates, the operator's over the catalogue's.
+    pub fn prices(&self) -> Prices {
+        self.tariff.as_ref().map(|tariff| tariff.prices()).unwrap_or_default()
+    }
+
+    /// How its calls are charged.
+    pub fn price(&self) -> Option<Arc<dyn Price>> {
+        self.tariff.clone().map(|tariff| tariff as Arc<dyn Price>)
     }
 }
 

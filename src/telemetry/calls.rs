@@ -11,7 +11,9 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, gauge, histogram};
 use uuid::Uuid;
 
-use super::metrics::{CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, DROPPED_FIELDS, FIRST_EVENT, TOKENS_TOTAL};
+use super::metrics::{
+    CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, COST_TOTAL, DROPPED_FIELDS, FIRST_EVENT, TOKENS_TOTAL, UNPRICED_TOTAL,
+};
 
 /// All that is told of a call that has ended.
 #[derive(Debug, Clone)]
@@ -42,6 +44,8 @@ pub struct Ended {
     /// From arrival to the end.
     pub duration: Duration,
     pub usage: Option<Tokens>,
+    /// What `usage` cost in USD; `None` where a price is missing, which is not nothing (rule C5).
+    pub cost_usd: Option<f64>,
     /// `usage` is our guess, not the provider's count.
     pub estimated: bool,
     /// As the client named the call, cleaned.
@@ -80,6 +84,8 @@ pub struct CallMetrics {
     durations: [OnceLock<Histogram>; 3],
     first_event: OnceLock<Histogram>,
     tokens: [OnceLock<Counter>; 4],
+    cost: OnceLock<Counter>,
+    unpriced: OnceLock<Counter>,
 }
 
 /// Writes the one line and counts.
@@ -111,6 +117,8 @@ fn log(ended: &Ended) {
                 cached_tokens = some(usage.cached),
                 output_tokens = usage.output,
                 reasoning_tokens = some(usage.reasoning),
+                cost_usd = ended.cost_usd,
+                unpriced = ended.is_unpriced().then_some(true),
                 estimated = ended.estimated.then_some(true),
                 client_request_id = ended.client_request_id,
                 "call"
@@ -133,6 +141,20 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Counters are whole numbers.
+fn nanos(usd: f64) -> u64 {
+    (usd * 1e9).round() as u64
+}
+
+// === impl Ended ===
+
+impl Ended {
+    /// Tokens were used and nobody knows what they cost.
+    fn is_unpriced(&self) -> bool {
+        self.cost_usd.is_none() && self.usage.is_some_and(|usage| usage.prompt > 0 || usage.output > 0)
+    }
+}
+
 // === impl CallMetrics ===
 
 impl CallMetrics {
@@ -149,6 +171,8 @@ impl CallMetrics {
             durations: Default::default(),
             first_event: OnceLock::new(),
             tokens: Default::default(),
+            cost: OnceLock::new(),
+            unpriced: OnceLock::new(),
         }
     }
 
@@ -182,6 +206,12 @@ impl CallMetrics {
             self.first_event.get_or_init(|| histogram!(FIRST_EVENT, self.with([]))).record(time);
         }
         self.count_tokens(ended.usage.unwrap_or_default());
+        if let Some(cost) = ended.cost_usd {
+            let counter = || counter!(COST_TOTAL, self.with([]));
+            self.cost.get_or_init(counter).increment(nanos(cost));
+        } else if ended.is_unpriced() {
+            self.unpriced.get_or_init(|| counter!(UNPRICED_TOTAL, self.with([]))).increment(1);
+        }
     }
 
     fn count_tokens(&self, usage: Tokens) {
@@ -271,10 +301,25 @@ mod tests {
             detail: None,
             first_event: Some(Duration::from_millis(300)),
             duration: Duration::from_secs(3),
+            cost_usd: Some(0.000_25),
             usage: Some(Tokens { prompt: 5, cached: 2, output: 7, reasoning: 0 }),
             estimated: false,
             client_request_id: None,
         }
+    }
+
+    /// C3, C5: what a call cost, and that nobody knows what it cost.
+    #[test]
+    fn a_cost_is_told_and_so_is_a_missing_price() {
+        let (metrics, lines) = recorded(|| {
+            record(&ended(Outcome::Finished, 200));
+            record(&Ended { cost_usd: None, ..ended(Outcome::Finished, 200) });
+            record(&Ended { cost_usd: None, usage: None, ..ended(Outcome::Failed, 400) });
+        });
+        assert_eq!((lines.matches("\"cost_usd\":0.00025").count(), lines.matches("\"unpriced\":true").count()), (1, 1));
+        let value =
+            |name: &str| metrics.lines().find(|line| line.starts_with(name)).unwrap().rsplit(' ').next().unwrap();
+        assert_eq!((value("sluis_cost_nanousd_total{"), value("sluis_unpriced_requests_total{")), ("250000", "1"));
     }
 
     /// The metrics, the log lines.

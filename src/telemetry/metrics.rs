@@ -14,6 +14,10 @@ pub const CALL_DURATION: &str = "sluis_request_duration_seconds";
 pub const FIRST_EVENT: &str = "sluis_first_event_seconds";
 /// By `endpoint`, `model`, `target` and `kind`: `prompt`, `cached` (part of it), `output`, `reasoning` (part of it).
 pub const TOKENS_TOTAL: &str = "sluis_tokens_total";
+/// What calls cost in billionths of a US dollar, by `endpoint`, `model` and `target`.
+pub(super) const COST_TOTAL: &str = "sluis_cost_nanousd_total";
+/// Calls that used tokens of a model without a known price, by `endpoint`, `model` and `target`.
+pub(super) const UNPRICED_TOTAL: &str = "sluis_unpriced_requests_total";
 /// Calls that have begun and not ended, by `endpoint`.
 pub const CALLS_IN_FLIGHT: &str = "sluis_requests_in_flight";
 /// Reloads of the configuration, by `result`: `applied`, or `refused` with the old one still in force.
@@ -107,6 +111,8 @@ fn describe() {
         "Tokens of ended calls; cached is part of prompt, reasoning of output."
     );
     describe_gauge!(CALLS_IN_FLIGHT, Unit::Count, "Calls that have begun and not ended.");
+    describe_counter!(COST_TOTAL, Unit::Count, "What ended calls cost, in billionths of a US dollar.");
+    describe_counter!(UNPRICED_TOTAL, Unit::Count, "Ended calls that used tokens of a model without a known price.");
     describe_counter!(DROPPED_FIELDS, Unit::Count, "Request fields that were left out for a target.");
     describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Log lines lost to a slow sink.");
 }

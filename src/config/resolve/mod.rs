@@ -4,6 +4,7 @@
 mod context;
 mod keys;
 mod models;
+mod prices;
 mod providers;
 
 use std::{
@@ -115,6 +116,7 @@ fn config(file: &File, overrides: &Overrides, cx: &mut Context<'_>) -> Option<Co
     let globals = providers::Globals { headers, limits: context::limits(&file.limits) };
     let mut providers = providers::providers(file, &globals, cx);
     let models = models::models(file, &globals, &mut providers, cx);
+    let prices = prices::prices(file, &globals, &mut providers, cx);
     let keys = keys::keys(file, cx);
     Some(Config {
         listen,
@@ -122,6 +124,7 @@ fn config(file: &File, overrides: &Overrides, cx: &mut Context<'_>) -> Option<Co
         providers: providers.ready,
         models,
         keys,
+        prices,
         server,
         rules,
         probe_local: overrides.probe_local.or(file.probe_local).unwrap_or(true),

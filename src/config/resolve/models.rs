@@ -104,7 +104,7 @@ fn target(
 
 /// Reports a provider that does not exist. A local server of the catalogue needs no section: to be
 /// pointed to is enough.
-fn look_up(name: &str, path: &Path, globals: &Globals, providers: &mut Providers, cx: &mut Context<'_>) {
+pub(super) fn look_up(name: &str, path: &Path, globals: &Globals, providers: &mut Providers, cx: &mut Context<'_>) {
     let section = Path::default().key("providers").key(name);
     if providers.names.iter().any(|known| known == name) || cx.draft.touches(&section) {
         return;

@@ -209,3 +209,21 @@ fn a_new_table_keeps_what_still_holds() {
     assert!(!moved.upstreams["twin"].offers("live"));
     assert_eq!(slots(&moved).available_permits(), 5);
 }
+
+/// C3, C5: the operator's price beats the catalogue's, which beats none; the model in the process is free.
+#[test]
+fn a_route_knows_its_price() {
+    let table = table(
+        "[providers.openai]\napi-key = \"k\"\n[providers.lab]\ntype = \"openai-compatible\"\nbase-url = \"http://127.0.0.1:1\"\n\
+         [prices.\"lab/qwen*\"]\ninput = 1\noutput = 2.5\n[prices.\"openai/gpt-5\"]\noutput = 3\n",
+    );
+    let price = |model: &str| {
+        let prices = table.plan(model, None, &caller(&["*"])).unwrap().routes[0].prices();
+        (prices.input, prices.output)
+    };
+    assert_eq!(price("lab/qwen3"), (Some(1.0), Some(2.5)));
+    assert_eq!(price("openai/gpt-5"), (Some(1.25), Some(3.0)));
+    assert_eq!(price("openai/gpt-5-mini"), (Some(0.25), Some(2.0)));
+    assert_eq!(price("lab/llama"), (None, None));
+    assert_eq!(price("builtin/echo"), (Some(0.0), Some(0.0)));
+}

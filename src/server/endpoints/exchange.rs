@@ -199,6 +199,7 @@ impl Exchange {
             first_event: None,
             duration: self.arrival.at.elapsed(),
             usage: None,
+            cost_usd: None,
             estimated: false,
             client_request_id: self.arrival.client_id_text(),
         });
