@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("routing", &["call", "config", "error", "framing", "ir", "layers", "providers", "telemetry", "upstream", "wire"]),
     ("server", &["call", "error", "telemetry", "wire"]),
     ("cli", &["config"]),
-    ("app", &["call", "config", "error", "layers", "routing", "server", "telemetry", "upstream", "wire"]),
+    ("app", &["call", "config", "error", "layers", "routing", "server", "telemetry", "upstream"]),
     ("run", &["app", "cli", "config", "routing", "telemetry", "upstream"]),
     ("main", &["cli", "config", "routing", "run"]),
     ("lib", &[]),
