@@ -4,7 +4,7 @@
 //! count 0, 1, 2 over the whole answer. A later `Usage` replaces an earlier one field by field;
 //! the decoder has merged them already, so each carries the full counts so far (rule C2).
 
-use super::{Annotation, Finish, ToolKind, Usage};
+use super::{Annotation, Finish, Logprob, Source, ToolKind, Usage};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -26,6 +26,8 @@ pub enum Event {
         index: u32,
     },
     Annotation(Annotation),
+    /// Of the tokens of the text so far that none had been told of; never empty.
+    Logprobs(Vec<Logprob>),
     Usage(Usage),
     /// Once; only `Usage` may follow.
     Finish {
@@ -50,6 +52,10 @@ pub enum Opening {
         kind: ToolKind,
     },
     Refusal,
+    /// An image the model made. Complete at once; no deltas follow.
+    Image {
+        source: Source,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

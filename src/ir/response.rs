@@ -11,9 +11,11 @@ pub struct Response {
     pub model: String,
     /// Unix seconds; 0 when the upstream gave none.
     pub created: u64,
-    /// Text, reasoning, tool calls and refusals in the order the model made them.
+    /// Text, reasoning, tool calls, images and refusals in the order the model made them.
     pub blocks: Vec<Block>,
     pub annotations: Vec<Annotation>,
+    /// Of the tokens of its text, in order, where they were asked for and the upstream tells.
+    pub logprobs: Vec<Logprob>,
     pub finish: Finish,
     /// The stop text that matched, where the dialect tells.
     pub stop_sequence: Option<String>,
@@ -29,6 +31,17 @@ pub struct Annotation {
     /// Character range in the joined text of the answer.
     pub start: u64,
     pub end: u64,
+}
+
+/// How likely a token of the answer was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logprob {
+    pub token: String,
+    pub logprob: f64,
+    /// The token's bytes where they are told; else they are those of `token`.
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest tokens at its place; theirs is empty.
+    pub top: Vec<Logprob>,
 }
 
 /// Why the model stopped.

@@ -319,7 +319,7 @@ impl Piece {
                 Some(Self::Reasoning(Block::RedactedReasoning { data: data.clone() }))
             }
             Opening::ToolCall { id, .. } => Some(Self::Call(id.clone())),
-            Opening::Refusal => None,
+            Opening::Refusal | Opening::Image { .. } => None,
         }
     }
 
@@ -355,7 +355,11 @@ impl Remembering {
                 let pieces = std::mem::take(&mut self.pieces);
                 self.replay.keep(&self.owner, Turn(pieces.into_iter().map(|(_, piece)| piece).collect()));
             }
-            Event::Start { .. } | Event::Close { .. } | Event::Annotation(_) | Event::Usage(_) => {}
+            Event::Start { .. }
+            | Event::Close { .. }
+            | Event::Annotation(_)
+            | Event::Logprobs(_)
+            | Event::Usage(_) => {}
         }
     }
 }

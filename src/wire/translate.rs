@@ -40,6 +40,7 @@ pub fn fold(events: impl IntoIterator<Item = Event>) -> Response {
             }
             Event::Close { .. } => {}
             Event::Annotation(annotation) => response.annotations.push(annotation),
+            Event::Logprobs(logprobs) => response.logprobs.extend(logprobs),
             Event::Usage(usage) => response.usage = Some(usage),
             Event::Finish { reason, stop_sequence } => {
                 response = Response { finish: reason, stop_sequence, ..response }
@@ -62,6 +63,9 @@ pub fn unfold(response: &Response) -> Vec<Event> {
         events.push(Event::Close { index });
     }
     events.extend(response.annotations.iter().cloned().map(Event::Annotation));
+    if !response.logprobs.is_empty() {
+        events.push(Event::Logprobs(response.logprobs.clone()));
+    }
     events.extend(response.usage.map(Event::Usage));
     events.push(Event::Finish { reason: response.finish, stop_sequence: response.stop_sequence.clone() });
     events
@@ -162,7 +166,11 @@ impl Tally {
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { reason, .. } => self.finish = Some(*reason),
-            Event::Start { .. } | Event::Open { .. } | Event::Close { .. } | Event::Annotation(_) => {}
+            Event::Start { .. }
+            | Event::Open { .. }
+            | Event::Close { .. }
+            | Event::Annotation(_)
+            | Event::Logprobs(_) => {}
         }
     }
 }
@@ -202,7 +210,7 @@ impl Grammar {
                 self.open.retain(|open| open != index);
                 runs && was_open
             }
-            Event::Annotation(_) => runs,
+            Event::Annotation(_) | Event::Logprobs(_) => runs,
             Event::Usage(_) => self.started,
             Event::Finish { .. } => !std::mem::replace(&mut self.finished, true) && runs && self.open.is_empty(),
         }
@@ -216,6 +224,7 @@ fn empty() -> Response {
         created: 0,
         blocks: Vec::new(),
         annotations: Vec::new(),
+        logprobs: Vec::new(),
         finish: Finish::Stop,
         stop_sequence: None,
         usage: None,
@@ -232,6 +241,7 @@ fn opened(opening: Opening) -> Block {
             Block::ToolCall { id, name, arguments: String::new(), kind, cache: None }
         }
         Opening::Refusal => Block::Refusal { text: String::new() },
+        Opening::Image { source } => Block::Image { source, detail: None, cache: None },
     }
 }
 
@@ -273,6 +283,7 @@ fn unfold_block(block: &Block) -> Option<(Opening, Vec<Delta>)> {
             let opening = Opening::ToolCall { id: id.clone(), name: name.clone(), kind: *kind };
             Some((opening, vec![Delta::Arguments(arguments.clone())]))
         }
-        Block::Image { .. } | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => None,
+        Block::Image { source, .. } => Some((Opening::Image { source: source.clone() }, Vec::new())),
+        Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => None,
     }
 }

@@ -22,6 +22,7 @@ fn answer(blocks: Vec<Block>) -> Response {
         created: 0,
         blocks,
         annotations: Vec::new(),
+        logprobs: Vec::new(),
         finish: Finish::ToolCalls,
         stop_sequence: None,
         usage: None,

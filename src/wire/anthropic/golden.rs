@@ -84,6 +84,7 @@ pub(super) fn fold(events: &[Event]) -> Whole {
             }
             Event::Close { index } => assert_eq!(open.take(), Some(*index)),
             Event::Annotation(annotation) => whole.annotations.push(annotation.clone()),
+            Event::Logprobs(logprobs) => panic!("nobody asked for {logprobs:?}"),
             Event::Usage(usage) => whole.usage = Some(*usage),
             Event::Finish { reason, stop_sequence } => {
                 assert_eq!(open, None);
@@ -103,6 +104,7 @@ fn opened(block: &Opening) -> Block {
             Block::ToolCall { id, name, arguments: String::new(), kind: Default::default(), cache: None }
         }
         Opening::Refusal => Block::Refusal { text: String::new() },
+        Opening::Image { source } => Block::Image { source, detail: None, cache: None },
     }
 }
 

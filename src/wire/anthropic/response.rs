@@ -104,6 +104,7 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<Response> {
         created: 0,
         blocks,
         annotations,
+        logprobs: Vec::new(),
         finish,
         stop_sequence: message.stop_sequence,
         usage: message.usage.as_ref().map(Counts::usage),

@@ -101,6 +101,11 @@ impl<'a> Writer<'a, '_> {
         let thinking = self.replays_thinking(&message.blocks);
         let mut out = Vec::with_capacity(message.blocks.len());
         for block in &message.blocks {
+            // What another model drew; only users show images here.
+            if message.role == Role::Assistant && matches!(block, ir::Block::Image { .. }) {
+                self.losses.hint("messages[].images");
+                continue;
+            }
             self.block(block, thinking, &mut out)?;
         }
         Ok(out)

@@ -41,6 +41,8 @@ pub(super) struct Choice<'a> {
     #[serde(borrow)]
     pub(super) message: Option<Said<'a>>,
     pub(super) finish_reason: Text,
+    #[serde(borrow)]
+    pub(super) logprobs: Option<&'a RawValue>,
     /// Moonshot.
     usage: Option<&'a RawValue>,
 }
@@ -64,6 +66,9 @@ pub(super) struct Said<'a> {
     pub(super) function_call: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) annotations: Option<&'a RawValue>,
+    /// OpenRouter.
+    #[serde(borrow)]
+    pub(super) images: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]

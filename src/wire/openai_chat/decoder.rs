@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::{
     chunk::{Choice, Chunk, Part, Said},
-    finish, ids, in_band, usage,
+    finish, ids, images, in_band, logprobs, usage,
 };
 use crate::{
     error::{Error, Result},
@@ -122,8 +122,10 @@ impl Decoder {
             out.push(Event::Start { id: chunk.id.0.clone(), model: chunk.model.0.clone(), created });
         }
         // Some servers repeat the whole answer after its end.
-        if let Some((_, said)) = said.filter(|_| !self.finished) {
+        if let Some((choice, said)) = said.filter(|_| !self.finished) {
             self.said(said, out);
+            let logprobs = choice.logprobs.map(logprobs::read).filter(|logprobs| !logprobs.is_empty());
+            out.extend(logprobs.map(Event::Logprobs));
         }
         if let Some(usage) = usage.filter(|usage| self.usage != Some(*usage)) {
             self.usage = Some(usage);
@@ -175,6 +177,11 @@ impl Decoder {
             let called = super::chunk::Called::parse(raw);
             let at = if self.calls.is_empty() { self.new_call(None, "") } else { 0 };
             self.piece(at, called.name, called.arguments, out);
+        }
+        for source in said.images.map(images::read).unwrap_or_default() {
+            self.close_prose(out);
+            let index = self.open(Opening::Image { source }, out);
+            out.push(Event::Close { index });
         }
         if let Some(raw) = said.annotations {
             annotations(raw.get(), out);

@@ -12,9 +12,9 @@
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
-use super::{DONE, finish, line, response};
+use super::{DONE, finish, images::Image, line, logprobs::Logprobs, response};
 use crate::{
-    ir::{Annotation, Delta, Event, Finish, Opening, ToolKind, Usage},
+    ir::{Annotation, Delta, Event, Finish, Logprob, Opening, Source, ToolKind, Usage},
     wire::{Asked, StreamEncoder},
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Encoder {
     blocks: Vec<OpenBlock>,
     calls: u32,
     thoughts: u32,
+    images: usize,
     annotations: Vec<Annotation>,
     usage: Option<Usage>,
 }
@@ -52,6 +53,8 @@ struct Chunk<'a> {
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_blocks: Option<[response::ThinkingBlock<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<[Image<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<[CallDelta<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +107,7 @@ impl StreamEncoder for Encoder {
             Event::Open { index, block } => self.open(*index, block, out),
             Event::Delta { index, delta } => self.delta(*index, delta, out),
             Event::Close { index } => self.close(*index, out),
+            Event::Logprobs(logprobs) => self.logprobs(logprobs, out),
             // Together at the end, because accumulators cannot join lists.
             Event::Annotation(annotation) => self.annotations.push(annotation.clone()),
             Event::Usage(usage) => self.usage = Some(*usage),
@@ -134,6 +138,7 @@ impl Encoder {
             blocks: Vec::new(),
             calls: 0,
             thoughts: 0,
+            images: 0,
             annotations: Vec::new(),
             usage: None,
         };
@@ -166,6 +171,10 @@ impl Encoder {
             }
             Opening::Text | Opening::Refusal => State::Prose,
             Opening::Reasoning => State::Reasoning { text: String::new(), signature: None },
+            Opening::Image { source } => {
+                self.image(source, out);
+                State::Prose
+            }
             Opening::RedactedReasoning { data } => {
                 self.thinking(|index| response::ThinkingBlock::redacted(data, index), out);
                 State::Prose
@@ -222,7 +231,7 @@ impl Encoder {
             let annotations: Vec<_> = annotations.iter().map(response::Citation::of).collect();
             self.chunk(&Chunk { annotations: &annotations, ..Chunk::default() }, out);
         }
-        self.write(&Chunk::default(), Some(finish::encode(reason, self.calls > 0, self.asked.legacy_functions)), out);
+        self.write(&Chunk::default(), None, Some(finish::encode(reason, self.calls > 0, self.asked.legacy_functions)), out);
     }
 
     /// The role, once, in the first chunk.
@@ -269,15 +278,37 @@ impl Encoder {
         self.chunk(&Chunk { thinking_blocks: Some([block]), ..Chunk::default() }, out);
     }
 
-    fn chunk(&self, chunk: &Chunk<'_>, out: &mut BytesMut) {
-        self.write(chunk, None, out);
+    fn image(&mut self, source: &Source, out: &mut BytesMut) {
+        self.role(out);
+        let image = Image::of(source, self.images);
+        self.images += 1;
+        self.chunk(&Chunk { images: image.map(|image| [image]), ..Chunk::default() }, out);
     }
 
-    fn write(&self, delta: &Chunk<'_>, finish_reason: Option<&str>, out: &mut BytesMut) {
+    /// In a chunk of their own behind the text they are of; accumulators join the lists.
+    fn logprobs(&mut self, logprobs: &[Logprob], out: &mut BytesMut) {
+        self.role(out);
+        let nothing = Chunk { content: Some(Some("")), ..Chunk::default() };
+        self.write(&nothing, Logprobs::of(logprobs).as_ref(), None, out);
+    }
+
+    fn chunk(&self, chunk: &Chunk<'_>, out: &mut BytesMut) {
+        self.write(chunk, None, None, out);
+    }
+
+    fn write(
+        &self,
+        delta: &Chunk<'_>,
+        logprobs: Option<&Logprobs<'_>>,
+        finish_reason: Option<&str>,
+        out: &mut BytesMut,
+    ) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(br#""choices":[{"index":0,"delta":"#);
         line::write(delta, out.writer());
-        out.extend_from_slice(br#","logprobs":null,"finish_reason":"#);
+        out.extend_from_slice(br#","logprobs":"#);
+        line::write(&logprobs, out.writer());
+        out.extend_from_slice(br#","finish_reason":"#);
         line::write(&finish_reason, out.writer());
         out.extend_from_slice(b"}]");
         if self.asked.include_usage {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::{parts, request::cache_hint};
+use super::{images, parts, request::cache_hint};
 use crate::{
     error::{Error, Result},
     ir::{Block, Message, Role, ToolKind},
@@ -80,6 +80,10 @@ fn assistant(record: &Record<'_, '_>, index: usize, extra: &mut Extra) -> Result
     reasoning(record, &mut blocks)?;
     if let Some(content) = record.get("content") {
         parts::decode(&content, &mut blocks)?;
+    }
+    if let Some(node) = record.get("images") {
+        let images = images::read(node.raw()).into_iter();
+        blocks.extend(images.map(|source| Block::Image { source, detail: None, cache: None }));
     }
     if let Some(text) = record.string("refusal")?.filter(|text| !text.is_empty()) {
         blocks.push(Block::Refusal { text });

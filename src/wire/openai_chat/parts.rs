@@ -97,7 +97,7 @@ fn file(part: &Record<'_, '_>) -> Result<Block> {
 }
 
 /// A base64 data URL becomes its parts; every other URL stays one.
-fn source(url: &str) -> Source {
+pub(super) fn source(url: &str) -> Source {
     base64_parts(url).unwrap_or_else(|| Source::Url(url.to_owned()))
 }
 

@@ -2,13 +2,14 @@
 //! and recorded answers, November 2026), since SDKs do not validate and fail later where one is
 //! missing.
 //!
-//! Two extensions: `reasoning_content`, as DeepSeek named it, and `thinking_blocks`, as LiteLLM
-//! named them, present when a block is signed or redacted and therefore must come back (rule R1).
+//! Three extensions: `reasoning_content`, as DeepSeek named it, `thinking_blocks`, as LiteLLM named
+//! them, present when a block is signed or redacted and therefore must come back (rule R1), and
+//! `images`, as OpenRouter named them.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::finish;
+use super::{finish, images::Image, logprobs::Logprobs};
 use crate::{
     ir::{Annotation, Block, Response, ToolKind, Usage},
     wire::Asked,
@@ -31,7 +32,7 @@ struct Completion<'a> {
 struct Choice<'a> {
     index: u32,
     message: Message<'a>,
-    logprobs: (),
+    logprobs: Option<Logprobs<'a>>,
     finish_reason: &'static str,
 }
 
@@ -45,6 +46,8 @@ struct Message<'a> {
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     thinking_blocks: Vec<ThinkingBlock<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Image<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +137,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
     if asked.legacy_functions {
         message.function_call = std::mem::take(&mut message.tool_calls).into_iter().find_map(Call::into_function);
     }
+    let logprobs = Logprobs::of(&response.logprobs);
     let completion = Completion {
         id: if response.id.is_empty() { &asked.id } else { &response.id },
         object: "chat.completion",
@@ -141,7 +145,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
         model: &asked.model,
         service_tier: response.service_tier.as_deref(),
         system_fingerprint: (),
-        choices: [Choice { index: 0, message, logprobs: (), finish_reason }],
+        choices: [Choice { index: 0, message, logprobs, finish_reason }],
         usage: response.usage.as_ref().map(Counts::of),
     };
     // These types always have a JSON form.
@@ -165,6 +169,7 @@ impl<'a> Message<'a> {
             annotations: response.annotations.iter().map(Citation::of).collect(),
             reasoning_content: None,
             thinking_blocks: Vec::new(),
+            images: Vec::new(),
             tool_calls: Vec::new(),
             function_call: None,
         };
@@ -194,8 +199,9 @@ impl<'a> Message<'a> {
             Block::ToolCall { id, name, arguments, kind, .. } => {
                 self.tool_calls.push(Call::of(id, name, arguments, *kind));
             }
+            Block::Image { source, .. } => self.images.extend(Image::of(source, self.images.len())),
             // No model answers with these in this dialect.
-            Block::Image { .. } | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {}
+            Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     error::Class,
     ir::{Block, Delta, Event, Finish, Opening, ToolKind, Usage},
-    wire::{Relay, Weight, translate},
+    wire::{Loss, Relay, Weight, translate},
 };
 
 fn asked(include_usage: bool) -> Asked {
@@ -183,6 +183,38 @@ fn thinking_survives_the_client() {
     assert_eq!(translate::fold(events(&lines).unwrap()).blocks, blocks);
 }
 
+/// Log probabilities and images go the same ways as text: whole and streamed, out and in again.
+#[test]
+fn logprobs_and_images_survive() {
+    let image = |data: &str| Block::Image {
+        source: ir::Source::Base64 { media_type: "image/png".into(), data: data.into() },
+        detail: None,
+        cache: None,
+    };
+    let logprob = |token: &str| ir::Logprob { token: token.into(), logprob: -0.5, bytes: None, top: Vec::new() };
+    let response = ir::Response {
+        blocks: vec![Block::text("ab"), image("iVBO"), image("Rw0K")],
+        logprobs: vec![ir::Logprob { top: vec![logprob("a")], ..logprob("a") }, logprob("b")],
+        ..translate::fold([])
+    };
+    let whole: Value = serde_json::from_slice(&ClientDialect::encode(&OpenAiChat, &response, &asked(false))).unwrap();
+    let choice = &whole["choices"][0];
+    assert_eq!(choice["message"]["images"][1]["image_url"]["url"], "data:image/png;base64,Rw0K");
+    assert_eq!(choice["logprobs"]["content"][1]["bytes"], json!([98]));
+    let read = UpstreamDialect::decode(&OpenAiChat, whole.to_string().as_bytes(), &Memo::default()).unwrap();
+    assert_eq!((&read.blocks, &read.logprobs), (&response.blocks, &response.logprobs));
+    let stream = encoded(&translate::unfold(&response), false);
+    let lines: Vec<_> = stream.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect();
+    let read = translate::fold(events(&lines).unwrap());
+    assert_eq!((&read.blocks, &read.logprobs), (&response.blocks, &response.logprobs));
+    let body = json!({"model": "m", "messages": [choice["message"]]}).to_string();
+    let request = ClientDialect::decode(&OpenAiChat, body.as_bytes()).unwrap();
+    assert_eq!(request.messages[0].blocks, response.blocks);
+    let facts = Facts { model: "m", ..Facts::default() };
+    let losses = UpstreamDialect::encode(&OpenAiChat, &request, &facts).unwrap().losses;
+    assert_eq!(losses, [Loss { field: "messages[0].images".into(), weight: Weight::Hint }]);
+}
+
 /// Design section 6.2: what cannot be carried is named, with its weight.
 #[test]
 fn losses_are_named() {
@@ -198,7 +230,6 @@ fn losses_are_named() {
         encoded.losses.iter().map(|loss| (loss.field.as_str(), loss.weight == Weight::Meaning)).collect();
     let expected = [
         ("n", true),
-        ("logprobs", true),
         ("audio", true),
         ("speed", false),
         ("tools[0]", false),
@@ -206,7 +237,7 @@ fn losses_are_named() {
     ];
     assert_eq!(losses, expected);
     let written: Value = serde_json::from_slice(&encoded.body).unwrap();
-    assert_eq!(written["logit_bias"], json!({"1": 2}));
+    assert_eq!((&written["logit_bias"], &written["logprobs"]), (&json!({"1": 2}), &json!(true)));
     let wire = written["tools"][0]["function"]["name"].as_str().unwrap();
     assert_eq!(encoded.memo.tool_names.get(wire).map(String::as_str), Some("a.b"), "T7");
 }

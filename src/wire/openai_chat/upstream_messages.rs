@@ -84,7 +84,7 @@ struct File<'a> {
 }
 
 /// A URL, or media written as one.
-enum Url<'a> {
+pub(super) enum Url<'a> {
     Plain(&'a str),
     Data { media_type: &'a str, data: &'a str },
 }
@@ -127,7 +127,13 @@ pub(super) fn encode<'a>(turns: &'a [ir::Message], losses: &mut Vec<Loss>) -> Ve
             Role::System => plain("system", turn, &mut messages, &mut lose),
             Role::Developer => plain("developer", turn, &mut messages, &mut lose),
             Role::User => plain("user", turn, &mut messages, &mut lose),
-            Role::Assistant => messages.push(assistant(turn)),
+            Role::Assistant => {
+                // What another model drew; only users show images here.
+                if turn.blocks.iter().any(|block| matches!(block, Block::Image { .. })) {
+                    losses.push(Loss { field: format!("messages[{index}].images"), weight: Weight::Hint });
+                }
+                messages.push(assistant(turn));
+            }
         }
     }
     messages
@@ -319,7 +325,7 @@ impl<'a> File<'a> {
 // === impl Url ===
 
 impl<'a> Url<'a> {
-    fn of(source: &'a Source) -> Option<Self> {
+    pub(super) fn of(source: &'a Source) -> Option<Self> {
         match source {
             Source::Url(url) => Some(Self::Plain(url)),
             Source::Base64 { media_type, data } => Some(Self::Data { media_type, data }),

@@ -5,8 +5,8 @@
 //! `reasoning_content`, `thinking_blocks`, `top_k`. Messages stand last, so that equal prefixes give
 //! equal bytes up to the first new message (rule C1).
 //!
-//! Named as losses of meaning: more than one choice and log probabilities, because the canonical
-//! answer has no place for them, and media in a form this dialect has no part for.
+//! Named as losses of meaning: more than one choice, because the canonical answer has no place for
+//! them, and media in a form this dialect has no part for.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -98,6 +98,10 @@ struct Sampling {
     presence_penalty: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    logprobs: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u64>,
 }
 
 /// `{"type":"ephemeral"}`, a cache breakpoint.
@@ -233,9 +237,6 @@ fn losses(request: &ir::Request) -> Vec<Loss> {
     if request.sampling.n.is_some_and(|n| n > 1) {
         losses.push(loss("n", Weight::Meaning));
     }
-    if request.sampling.logprobs {
-        losses.push(loss("logprobs", Weight::Meaning));
-    }
     for key in request.extra.keys().filter(|key| !is_forwarded(key)) {
         let weight = if ANSWERLESS.contains(&&**key) { Weight::Meaning } else { Weight::Hint };
         losses.push(loss(key, weight));
@@ -264,6 +265,8 @@ fn sampling(sampling: &ir::Sampling) -> Sampling {
         seed: sampling.seed,
         presence_penalty: sampling.presence_penalty,
         frequency_penalty: sampling.frequency_penalty,
+        logprobs: sampling.logprobs,
+        top_logprobs: sampling.top_logprobs,
     }
 }
 
