@@ -6,7 +6,7 @@
 //! Cost of the byte path: one borrowed pass over the body and one copy of it, none when nothing
 //! differs.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -19,7 +19,7 @@ use crate::{
     call::{Dialect, Inbound},
     error::{Error, Result},
     ir,
-    wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json},
+    wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, signature},
 };
 
 /// The client's request, ready to be written for any target.
@@ -99,10 +99,11 @@ impl Source {
         let owner = upstream.wants_reasoning_back().then(|| self.owner(route));
         let replay = Arc::clone(&self.replay);
         let request = self.decoded()?;
-        let encoded = match &owner {
-            Some(owner) => upstream.encode(&replay.restore(owner, request), facts)?,
-            None => upstream.encode(request, facts)?,
+        let request = match &owner {
+            Some(owner) => replay.restore(owner, request),
+            None => Cow::Borrowed(request),
         };
+        let encoded = upstream.encode(&signature::stripped(&request), facts)?;
         let (mut losses, mut body) = (encoded.losses, encoded.body);
         if route.upstream.provider.adjusts(dialect) {
             let mut edits = json::Object::parse(&body)?.edit();

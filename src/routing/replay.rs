@@ -1,8 +1,9 @@
 //! Remembers the signed reasoning of answers that called tools, for clients that do not.
 //!
 //! An upstream such as Anthropic wants the reasoning that led to a tool call back, unchanged and in
-//! its place, when the turn is replayed with the tool's result (rule R1). A client that keeps our
-//! `thinking_blocks` sends it itself. Most keep only what OpenAI's reference knows: text, ids, names
+//! its place, when the turn is replayed with the tool's result (rule R1); Google wants the signatures
+//! of the calls themselves ([`signature`], rule R2). A client that keeps our `thinking_blocks` or
+//! `extra_content` sends them itself. Most keep only what OpenAI's reference knows: text, ids, names
 //! and arguments. For them it is kept here, in memory, and put back where it stood.
 //!
 //! It is found again by who called, which target answered, and the id of the first call, so that
@@ -30,7 +31,7 @@ use crate::{
     error::Result,
     framing::Frame,
     ir::{Block, Delta, Event, Message, Opening, Request, Response, Role},
-    wire::StreamDecoder,
+    wire::{StreamDecoder, signature},
 };
 
 /// What is kept at most, and for how long after its last use.
@@ -152,7 +153,8 @@ impl Replay {
         missing.iter().filter_map(known).collect()
     }
 
-    fn keep(&self, owner: &Owner, turn: Turn) {
+    fn keep(&self, owner: &Owner, mut turn: Turn) {
+        turn.forget_unsigned();
         let Some(call) = turn.first_call().filter(|_| turn.must_return()).map(str::to_owned) else { return };
         let now = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +221,22 @@ impl Turn {
         self.0.iter().any(|piece| matches!(piece, Piece::Call(call) if call == id))
     }
 
+    /// Where calls are signed themselves, the text of the reasoning need not come back.
+    fn forget_unsigned(&mut self) {
+        if self.0.iter().any(Piece::is_tied) {
+            self.0.retain(|piece| !matches!(piece, Piece::Reasoning(block) if !is_signed(block)));
+        }
+    }
+
+    /// The signature that stands before a call and is of it.
+    fn proof(&self, call: &str) -> Option<&Block> {
+        let at = self.0.iter().position(|piece| matches!(piece, Piece::Call(id) if id == call))?;
+        match self.0.get(at.checked_sub(1)?)? {
+            Piece::Reasoning(block) if signature::is_tied(block) => Some(block),
+            Piece::Reasoning(_) | Piece::Text(_) | Piece::Call(_) => None,
+        }
+    }
+
     /// Whether there is reasoning, and all of it is signed: a part of it would be refused.
     fn must_return(&self) -> bool {
         let mut reasoning = self.0.iter().filter_map(|piece| match piece {
@@ -243,7 +261,8 @@ impl Turn {
     }
 
     /// The client's blocks with the reasoning where it stood among them. Where the client's text is
-    /// no longer the model's, the reasoning comes first, as it does in nearly every answer.
+    /// no longer the model's, the reasoning comes first, as it does in nearly every answer, and a
+    /// call's own signature before the call.
     fn restore(&self, blocks: Vec<Block>) -> Vec<Block> {
         let blocks: Vec<Block> = blocks.into_iter().filter(|block| !is_reasoning(block)).collect();
         let text = |block: &Block| if let Block::Text { text, .. } = block { text.len() } else { 0 };
@@ -253,13 +272,16 @@ impl Turn {
         let mut out = Vec::with_capacity(rest.0.len() + self.0.len());
         for piece in &self.0 {
             match piece {
-                Piece::Reasoning(block) => out.push(block.clone()),
+                Piece::Reasoning(block) if is_same_text || !signature::is_tied(block) => out.push(block.clone()),
                 Piece::Text(bytes) if is_same_text => rest.take_text(*bytes, &mut out),
                 Piece::Call(id) if is_same_text => rest.take_call(id, &mut out),
-                Piece::Text(_) | Piece::Call(_) => {}
+                Piece::Reasoning(_) | Piece::Text(_) | Piece::Call(_) => {}
             }
         }
-        out.append(&mut rest.0);
+        for block in rest.0 {
+            out.extend(call_id(&block).and_then(|call| self.proof(call)).cloned());
+            out.push(block);
+        }
         out
     }
 }
@@ -298,6 +320,10 @@ impl Rest {
 // === impl Piece ===
 
 impl Piece {
+    fn is_tied(&self) -> bool {
+        matches!(self, Self::Reasoning(block) if signature::is_tied(block))
+    }
+
     fn of(block: &Block) -> Option<Self> {
         match block {
             Block::Reasoning { .. } | Block::RedactedReasoning { .. } => Some(Self::Reasoning(block.clone())),
@@ -355,11 +381,8 @@ impl Remembering {
                 let pieces = std::mem::take(&mut self.pieces);
                 self.replay.keep(&self.owner, Turn(pieces.into_iter().map(|(_, piece)| piece).collect()));
             }
-            Event::Start { .. }
-            | Event::Close { .. }
-            | Event::Annotation(_)
-            | Event::Logprobs(_)
-            | Event::Usage(_) => {}
+            Event::Start { .. } | Event::Close { .. } | Event::Annotation(_) | Event::Logprobs(_) | Event::Usage(_) => {
+            }
         }
     }
 }

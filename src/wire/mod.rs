@@ -12,6 +12,7 @@ mod losses;
 mod names;
 pub mod openai_chat;
 pub mod read;
+pub mod signature;
 pub mod translate;
 pub mod upstream_error;
 

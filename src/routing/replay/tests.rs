@@ -1,5 +1,8 @@
 use super::*;
-use crate::ir::{Finish, ToolKind};
+use crate::{
+    ir::{Finish, ToolKind},
+    wire::signature::Signed,
+};
 
 const SMALL: Bounds = Bounds { turns: 3, bytes: 10_000, age: Duration::from_secs(60) };
 
@@ -78,6 +81,27 @@ async fn reasoning_goes_first_where_the_text_has_changed() {
     let changed = vec![Block::text("another"), call("t1")];
     let expected = [vec![thought("a", "S")], changed.clone()].concat();
     assert_eq!(restored(&replay, &me, changed), expected);
+}
+
+/// R2: a call's signature comes back before its call, whatever the client did to the text; of the
+/// reasoning around it only what is signed is kept.
+#[tokio::test]
+async fn calls_get_their_own_signatures_back() {
+    let replay = Replay::new(SMALL);
+    let me = owner("me", "google/g");
+    let summary = Block::Reasoning { text: "Hm.".into(), signature: None };
+    let signed = |name: &str| Signed::Call.block(name);
+    let text = || Block::text("Let me see.");
+    replay
+        .remember(&me, &answer(vec![summary, text(), signed("S1"), call("t1"), call("t2"), signed("S3"), call("t3")]));
+    let calls = || vec![call("t1"), call("t2"), call("t3")];
+    let with =
+        |first: Vec<Block>| [first, vec![signed("S1"), call("t1"), call("t2"), signed("S3"), call("t3")]].concat();
+    assert_eq!(restored(&replay, &me, calls()), with(Vec::new()), "the text left out");
+    assert_eq!(restored(&replay, &me, [vec![text()], calls()].concat()), with(vec![text()]));
+    let other = Block::text("Other words, more of them.");
+    assert_eq!(restored(&replay, &me, [vec![other.clone()], calls()].concat()), with(vec![other]));
+    assert_eq!(restored(&replay, &me, vec![call("t3")]), [call("t3")], "found by the first call");
 }
 
 /// Another key, another target or a turn the client has completed itself is left as it is.

@@ -4,7 +4,8 @@
 //!
 //! Reasoning goes out as `reasoning_content`; its signatures, which must come back unchanged, as
 //! `thinking_blocks`, whole and once, when the block ends (rule R1). Each carries an `index` since
-//! the Python SDK's accumulator demands one of every list entry.
+//! the Python SDK's accumulator demands one of every list entry. Google's signatures go out with what
+//! they are of, as `extra_content` (rule R2).
 //!
 //! Cost per event: writes into the output buffer and nothing else, except that the text of
 //! reasoning is also kept until its block ends.
@@ -12,10 +13,13 @@
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
-use super::{DONE, finish, images::Image, line, logprobs::Logprobs, response};
+use super::{DONE, extra_content::ExtraContent, finish, images::Image, line, logprobs::Logprobs, response};
 use crate::{
     ir::{Annotation, Delta, Event, Finish, Logprob, Opening, Source, ToolKind, Usage},
-    wire::{Asked, StreamEncoder},
+    wire::{
+        Asked, StreamEncoder,
+        signature::{self, Signed},
+    },
 };
 
 pub(super) struct Encoder {
@@ -27,6 +31,8 @@ pub(super) struct Encoder {
     calls: u32,
     thoughts: u32,
     images: usize,
+    /// The signature of the call that comes next.
+    signed: Option<String>,
     annotations: Vec<Annotation>,
     usage: Option<Usage>,
 }
@@ -63,6 +69,8 @@ struct Chunk<'a> {
     refusal: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     annotations: &'a [response::Citation<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
 }
 
 #[derive(Serialize)]
@@ -76,6 +84,8 @@ struct CallDelta<'a> {
     function: Option<FunctionDelta<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom: Option<CustomDelta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
 }
 
 #[derive(Serialize)]
@@ -92,12 +102,13 @@ struct CustomDelta<'a> {
     input: &'a str,
 }
 
-/// A piece of a call: its running number, and, in the first piece, its id and name.
+/// A piece of a call: its running number, and, in the first piece, its id, name and signature.
 struct Piece<'a> {
     number: u32,
     kind: ToolKind,
     head: Option<(&'a str, &'a str)>,
     text: &'a str,
+    signed: Option<&'a str>,
 }
 
 impl StreamEncoder for Encoder {
@@ -139,6 +150,7 @@ impl Encoder {
             calls: 0,
             thoughts: 0,
             images: 0,
+            signed: None,
             annotations: Vec::new(),
             usage: None,
         };
@@ -166,7 +178,9 @@ impl Encoder {
             Opening::ToolCall { id, name, kind } => {
                 let (number, kind) = (self.calls, *kind);
                 self.calls += 1;
-                self.call(&Piece { number, kind, head: Some((id, name)), text: "" }, out);
+                let signed = self.signed.take();
+                let signed = signed.as_deref();
+                self.call(&Piece { number, kind, head: Some((id, name)), text: "", signed }, out);
                 State::Call { number, kind, has_arguments: false }
             }
             Opening::Text | Opening::Refusal => State::Prose,
@@ -180,7 +194,10 @@ impl Encoder {
                 State::Prose
             }
         };
-        self.role(out);
+        // A signature alone says nothing yet of how the answer begins.
+        if !matches!(state, State::Reasoning { .. }) {
+            self.role(out);
+        }
         self.blocks.push(OpenBlock { index, state });
     }
 
@@ -195,13 +212,14 @@ impl Encoder {
             }
             (Delta::Reasoning(piece), Some(State::Reasoning { text, .. })) if !piece.is_empty() => {
                 text.push_str(piece);
+                self.role(out);
                 self.chunk(&Chunk { reasoning_content: Some(piece), ..Chunk::default() }, out);
             }
             (Delta::Signature(whole), Some(State::Reasoning { signature, .. })) => *signature = Some(whole.clone()),
             (Delta::Arguments(text), Some(State::Call { number, kind, has_arguments })) if !text.is_empty() => {
                 *has_arguments = true;
                 let (number, kind) = (*number, *kind);
-                self.call(&Piece { number, kind, head: None, text }, out);
+                self.call(&Piece { number, kind, head: None, text, signed: None }, out);
             }
             (
                 Delta::Text(_) | Delta::Refusal(_) | Delta::Reasoning(_) | Delta::Signature(_) | Delta::Arguments(_),
@@ -213,12 +231,11 @@ impl Encoder {
     fn close(&mut self, index: u32, out: &mut BytesMut) {
         let Some(at) = self.blocks.iter().position(|block| block.index == index) else { return };
         match self.blocks.swap_remove(at).state {
-            State::Reasoning { text, signature: Some(signature) } => {
-                self.thinking(|index| response::ThinkingBlock::signed(&text, &signature, index), out);
-            }
+            State::Reasoning { text, signature: Some(signature) } => self.signed(&text, &signature, out),
             // T1: a call without arguments is a call with no arguments.
             State::Call { number, kind: ToolKind::Function, has_arguments: false } => {
-                self.call(&Piece { number, kind: ToolKind::Function, head: None, text: "{}" }, out);
+                let kind = ToolKind::Function;
+                self.call(&Piece { number, kind, head: None, text: "{}", signed: None }, out);
             }
             State::Prose | State::Reasoning { signature: None, .. } | State::Call { .. } => {}
         }
@@ -231,7 +248,12 @@ impl Encoder {
             let annotations: Vec<_> = annotations.iter().map(response::Citation::of).collect();
             self.chunk(&Chunk { annotations: &annotations, ..Chunk::default() }, out);
         }
-        self.write(&Chunk::default(), None, Some(finish::encode(reason, self.calls > 0, self.asked.legacy_functions)), out);
+        self.write(
+            &Chunk::default(),
+            None,
+            Some(finish::encode(reason, self.calls > 0, self.asked.legacy_functions)),
+            out,
+        );
     }
 
     /// The role, once, in the first chunk.
@@ -245,7 +267,7 @@ impl Encoder {
     /// A call has its own running number, not the block's index, and says id and name once (rule
     /// T2). In the older words there is one call, without an id.
     fn call(&mut self, piece: &Piece<'_>, out: &mut BytesMut) {
-        let Piece { number, kind, head, text } = *piece;
+        let Piece { number, kind, head, text, signed } = *piece;
         let name = head.map(|(_, name)| name);
         // An answer that begins with a call has null for its text.
         let role = self.take_role();
@@ -262,13 +284,28 @@ impl Encoder {
                 ToolKind::Custom => (None, Some(CustomDelta { name, input: text }), "custom"),
             };
             let (id, r#type) = (head.map(|(id, _)| id), head.map(|_| spelled));
-            chunk.tool_calls = Some([CallDelta { index: number, id, r#type, function, custom }]);
+            let extra_content = signed.map(ExtraContent::of);
+            chunk.tool_calls = Some([CallDelta { index: number, id, r#type, function, custom, extra_content }]);
         }
         self.chunk(&chunk, out);
     }
 
     fn take_role(&mut self) -> Option<&'static str> {
         (!std::mem::replace(&mut self.role_sent, true)).then_some("assistant")
+    }
+
+    fn signed(&mut self, text: &str, signature: &str, out: &mut BytesMut) {
+        match signature::read(signature) {
+            Some((Signed::Call, signature)) => self.signed = Some(signature.to_owned()),
+            Some((Signed::Part, signature)) => {
+                self.role(out);
+                let extra_content = Some(ExtraContent::of(signature));
+                self.chunk(&Chunk { extra_content, ..Chunk::default() }, out);
+            }
+            Some((Signed::Thought, _)) | None => {
+                self.thinking(|index| response::ThinkingBlock::signed(text, signature, index), out);
+            }
+        }
     }
 
     fn thinking<'a>(&mut self, block: impl FnOnce(u32) -> response::ThinkingBlock<'a>, out: &mut BytesMut) {

@@ -93,13 +93,21 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let likely = |token: &str, bytes: Option<Vec<u8>>| Logprob { token: token.into(), logprob: -0.25, bytes, top: Vec::new() };
+        let likely = |token: &str, bytes: Option<Vec<u8>>| Logprob {
+            token: token.into(),
+            logprob: -0.25,
+            bytes,
+            top: Vec::new(),
+        };
         let logprobs = vec![
             Logprob { top: vec![likely("a", None), likely("b", None)], ..likely("a", None) },
             likely("\u{fffd}", Some(vec![0xf0, 0x9f])),
         ];
         let json = serde_json::to_string(&Logprobs::of(&logprobs)).unwrap();
-        assert!(json.starts_with(r#"{"content":[{"token":"a","logprob":-0.25,"bytes":[97],"top_logprobs":[{"token":"a","#), "{json}");
+        assert!(
+            json.starts_with(r#"{"content":[{"token":"a","logprob":-0.25,"bytes":[97],"top_logprobs":[{"token":"a","#),
+            "{json}"
+        );
         assert!(json.ends_with(r#""bytes":[240,159],"top_logprobs":[]}],"refusal":null}"#), "{json}");
         assert_eq!(read(&RawValue::from_string(json).unwrap()), logprobs);
         for other in ["null", "{}", r#"{"tokens":["a"],"token_logprobs":[-1]}"#, r#"{"content":[{"token":5}]}"#] {

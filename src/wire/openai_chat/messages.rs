@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::{images, parts, request::cache_hint};
+use super::{extra_content, images, parts, request::cache_hint};
 use crate::{
     error::{Error, Result},
     ir::{Block, Message, Role, ToolKind},
-    wire::read::{Node, Record, Shape},
+    wire::{
+        read::{Node, Record, Shape},
+        signature::Signed,
+    },
 };
 
 type Extra = BTreeMap<String, Box<RawValue>>;
@@ -85,12 +88,17 @@ fn assistant(record: &Record<'_, '_>, index: usize, extra: &mut Extra) -> Result
         let images = images::read(node.raw()).into_iter();
         blocks.extend(images.map(|source| Block::Image { source, detail: None, cache: None }));
     }
+    // Behind what it is of.
+    blocks.extend(extra_content::read(record).map(|signature| Signed::Part.block(&signature)));
     if let Some(text) = record.string("refusal")?.filter(|text| !text.is_empty()) {
         blocks.push(Block::Refusal { text });
     }
     if let Some(node) = record.get("tool_calls") {
         for (index, raw) in node.list()?.into_iter().enumerate() {
-            blocks.push(call(&node.item(index, raw))?);
+            let item = node.item(index, raw);
+            let signature = extra_content::read(&item.record()?);
+            blocks.extend(signature.map(|signature| Signed::Call.block(&signature)));
+            blocks.push(call(&item)?);
         }
     }
     if let Some(node) = record.get("function_call") {

@@ -9,6 +9,7 @@ mod chunk;
 mod decoder;
 mod encoder;
 mod error;
+mod extra_content;
 mod finish;
 mod ids;
 mod images;

@@ -2,17 +2,21 @@
 //! and recorded answers, November 2026), since SDKs do not validate and fail later where one is
 //! missing.
 //!
-//! Three extensions: `reasoning_content`, as DeepSeek named it, `thinking_blocks`, as LiteLLM named
-//! them, present when a block is signed or redacted and therefore must come back (rule R1), and
-//! `images`, as OpenRouter named them.
+//! Four extensions: `reasoning_content`, as DeepSeek named it, `thinking_blocks`, as LiteLLM named
+//! them, present when a block is signed or redacted and therefore must come back (rule R1),
+//! `extra_content`, where Google puts its signatures (rule R2), and `images`, as OpenRouter named
+//! them.
 
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{finish, images::Image, logprobs::Logprobs};
+use super::{extra_content::ExtraContent, finish, images::Image, logprobs::Logprobs};
 use crate::{
     ir::{Annotation, Block, Response, ToolKind, Usage},
-    wire::Asked,
+    wire::{
+        Asked,
+        signature::{self, Signed},
+    },
 };
 
 #[derive(Serialize)]
@@ -52,14 +56,29 @@ struct Message<'a> {
     tool_calls: Vec<Call<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     function_call: Option<Function<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
+    /// Of the call that comes next.
+    #[serde(skip)]
+    signed: Option<ExtraContent<'a>>,
 }
 
 /// A tool call by its type.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum Call<'a> {
-    Function { id: &'a str, function: Function<'a> },
-    Custom { id: &'a str, custom: Custom<'a> },
+    Function {
+        id: &'a str,
+        function: Function<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<ExtraContent<'a>>,
+    },
+    Custom {
+        id: &'a str,
+        custom: Custom<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<ExtraContent<'a>>,
+    },
 }
 
 #[derive(Serialize)]
@@ -152,9 +171,11 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
     serde_json::to_vec(&completion).unwrap_or_default().into()
 }
 
-/// Whether a block of reasoning must come back, so that its text alone does not do.
+/// Whether a block of reasoning must come back, so that its text alone does not do. What is tied to
+/// a call or a text comes back with that.
 pub(super) fn must_return(block: &Block) -> bool {
     matches!(block, Block::RedactedReasoning { .. } | Block::Reasoning { signature: Some(_), .. })
+        && !signature::is_tied(block)
 }
 
 // === impl Message ===
@@ -172,6 +193,8 @@ impl<'a> Message<'a> {
             images: Vec::new(),
             tool_calls: Vec::new(),
             function_call: None,
+            extra_content: None,
+            signed: None,
         };
         for block in &response.blocks {
             message.add(block, keeps_blocks);
@@ -184,6 +207,11 @@ impl<'a> Message<'a> {
     }
 
     fn add(&mut self, block: &'a Block, keeps_blocks: bool) {
+        match ExtraContent::tied(block) {
+            Some((Signed::Call, signed)) => return self.signed = Some(signed),
+            Some((Signed::Part, signed)) => return self.extra_content = Some(signed),
+            Some((Signed::Thought, _)) | None => {}
+        }
         match block {
             Block::Text { text, .. } => append(&mut self.content, text),
             Block::Refusal { text } => append(&mut self.refusal, text),
@@ -197,7 +225,8 @@ impl<'a> Message<'a> {
             }
             Block::RedactedReasoning { .. } => self.thinking_blocks.extend(ThinkingBlock::of(block)),
             Block::ToolCall { id, name, arguments, kind, .. } => {
-                self.tool_calls.push(Call::of(id, name, arguments, *kind));
+                let signed = self.signed.take();
+                self.tool_calls.push(Call::of(id, name, arguments, *kind, signed));
             }
             Block::Image { source, .. } => self.images.extend(Image::of(source, self.images.len())),
             // No model answers with these in this dialect.
@@ -214,13 +243,19 @@ fn append(to: &mut Option<String>, text: &str) {
 
 impl<'a> Call<'a> {
     /// A function call without arguments has `{}` (rule T1).
-    pub(super) fn of(id: &'a str, name: &'a str, arguments: &'a str, kind: ToolKind) -> Self {
+    fn of(
+        id: &'a str,
+        name: &'a str,
+        arguments: &'a str,
+        kind: ToolKind,
+        extra_content: Option<ExtraContent<'a>>,
+    ) -> Self {
         match kind {
             ToolKind::Function => {
                 let arguments = if arguments.is_empty() { "{}" } else { arguments };
-                Self::Function { id, function: Function { name, arguments } }
+                Self::Function { id, function: Function { name, arguments }, extra_content }
             }
-            ToolKind::Custom => Self::Custom { id, custom: Custom { name, input: arguments } },
+            ToolKind::Custom => Self::Custom { id, custom: Custom { name, input: arguments }, extra_content },
         }
     }
 

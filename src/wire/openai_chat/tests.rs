@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     error::Class,
     ir::{Block, Delta, Event, Finish, Opening, ToolKind, Usage},
-    wire::{Loss, Relay, Weight, translate},
+    wire::{Loss, Relay, Weight, signature::Signed, translate},
 };
 
 fn asked(include_usage: bool) -> Asked {
@@ -183,6 +183,47 @@ fn thinking_survives_the_client() {
     assert_eq!(translate::fold(events(&lines).unwrap()).blocks, blocks);
 }
 
+/// R2: Google's signatures stand where Google's own endpoint puts them, whole and streamed, and come
+/// back to the place they had.
+#[test]
+fn googles_signatures_survive_the_client() {
+    let call = |id: &str| Block::ToolCall {
+        id: id.into(),
+        name: "f".into(),
+        arguments: "{}".into(),
+        kind: ToolKind::Function,
+        cache: None,
+    };
+    let blocks = vec![
+        Block::text("Hm."),
+        Signed::Part.block("T"),
+        Signed::Call.block("S1"),
+        call("t1"),
+        call("t2"),
+        Signed::Call.block("S3"),
+        call("t3"),
+    ];
+    let response = ir::Response { blocks: blocks.clone(), ..translate::fold([]) };
+    let whole: Value = serde_json::from_slice(&ClientDialect::encode(&OpenAiChat, &response, &asked(false))).unwrap();
+    let message = &whole["choices"][0]["message"];
+    assert_eq!(message["extra_content"]["google"]["thought_signature"], "T");
+    assert_eq!(message["tool_calls"][0]["extra_content"], json!({"google": {"thought_signature": "S1"}}));
+    assert_eq!(message["tool_calls"][1].get("extra_content"), None);
+    assert_eq!(message.get("thinking_blocks"), None);
+    let body = json!({"model": "m", "messages": [message]}).to_string();
+    assert_eq!(ClientDialect::decode(&OpenAiChat, body.as_bytes()).unwrap().messages[0].blocks, blocks);
+    insta::assert_snapshot!("signatures_written", encoded(&translate::unfold(&response), false));
+
+    let alone = ir::Response { blocks: blocks[2..4].to_vec(), ..translate::fold([]) };
+    let first = &chunks(&encoded(&translate::unfold(&alone), false))[0]["choices"][0]["delta"];
+    assert_eq!(first["content"], Value::Null, "an answer that begins with a call has no text");
+    let litellm = json!({"id": "t", "type": "function", "function": {"name": "f"},
+        "provider_specific_fields": {"thought_signature": "S"}});
+    let body = json!({"model": "m", "messages": [{"role": "assistant", "tool_calls": [litellm]}]}).to_string();
+    let request = ClientDialect::decode(&OpenAiChat, body.as_bytes()).unwrap();
+    assert_eq!(request.messages[0].blocks[0], Signed::Call.block("S"));
+}
+
 /// Log probabilities and images go the same ways as text: whole and streamed, out and in again.
 #[test]
 fn logprobs_and_images_survive() {
@@ -228,13 +269,7 @@ fn losses_are_named() {
     let encoded = UpstreamDialect::encode(&OpenAiChat, &request, &facts).unwrap();
     let losses: Vec<_> =
         encoded.losses.iter().map(|loss| (loss.field.as_str(), loss.weight == Weight::Meaning)).collect();
-    let expected = [
-        ("n", true),
-        ("audio", true),
-        ("speed", false),
-        ("tools[0]", false),
-        ("messages[0].content", true),
-    ];
+    let expected = [("n", true), ("audio", true), ("speed", false), ("tools[0]", false), ("messages[0].content", true)];
     assert_eq!(losses, expected);
     let written: Value = serde_json::from_slice(&encoded.body).unwrap();
     assert_eq!((&written["logit_bias"], &written["logprobs"]), (&json!({"1": 2}), &json!(true)));
