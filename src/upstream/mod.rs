@@ -1,5 +1,6 @@
 //! The only room that opens sockets outwards.
 
+mod clients;
 pub mod credentials;
 mod decoded;
 mod frames;

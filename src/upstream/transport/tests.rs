@@ -423,20 +423,6 @@ async fn the_embedded_upstream_is_played() {
     assert!(matches!(items.last(), Some(Err(Error::Interrupted { .. }))), "{items:?}");
 }
 
-/// K1: connections that no configuration asks for any more are forgotten, and made anew if one
-/// does again.
-#[tokio::test]
-async fn clients_are_forgotten() {
-    let clients = Clients::default();
-    let other = Connection { connect_timeout: Duration::from_secs(9), ..plain() };
-    clients.get(&plain()).unwrap();
-    clients.get(&other).unwrap();
-    clients.retain(|connection| *connection == other);
-    assert_eq!(clients.by_connection.read().unwrap().keys().collect::<Vec<_>>(), [&other]);
-    clients.get(&plain()).unwrap();
-    assert_eq!(clients.by_connection.read().unwrap().len(), 2);
-}
-
 /// K6: a list is read within its time and size, whoever answers.
 #[tokio::test]
 async fn lists_are_bounded() {
