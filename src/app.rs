@@ -195,7 +195,7 @@ fn start<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> J
     tokio::spawn(task)
 }
 
-/// Keeps the providers' model lists fresh, for ever.
+/// Keeps the providers' model lists and the connections fresh, for ever.
 async fn keep_lists(house: Arc<House>) {
     let mut looks = 0;
     loop {
@@ -203,6 +203,7 @@ async fn keep_lists(house: Arc<House>) {
         let table = house.table.load_full();
         discovery::refresh(&table, &house.clients, whom).await;
         house.lists_seen.send_replace(true);
+        house.clients.sweep();
         let wanted = tokio::time::timeout(LOOK_EVERY, house.lists_wanted.notified()).await.is_ok();
         looks = if wanted { 0 } else { looks + 1 };
     }

@@ -1,7 +1,6 @@
 //! Over real sockets on 127.0.0.1: what reaches the wire, and what every kind of answer becomes.
 
 use std::{
-    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -9,6 +8,11 @@ use std::{
     time::{Duration, Instant as Wall},
 };
 
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
@@ -22,6 +26,7 @@ use crate::{
     config::Policy,
     error::{Class, Verdict},
     server::tls::acceptor,
+    upstream::testing::tls_files,
 };
 
 #[expect(clippy::disallowed_methods, reason = "a test owns its servers")]
@@ -348,15 +353,6 @@ async fn a_dropped_exchange_is_closed() {
     }
 }
 
-fn tls_files() -> (tempfile::TempDir, PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    (dir, cert, key)
-}
-
 /// An upstream with a certificate of the operator's own is trusted where its file is named, and
 /// nowhere else.
 #[tokio::test]
@@ -368,8 +364,10 @@ async fn a_ca_file_makes_an_upstream_trusted() {
     spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
-            let Ok(mut socket) = tls.accept(socket).await else { continue };
-            answer(&mut socket, &http("200 OK", "content-type: application/json\r\n", WHOLE.as_bytes())).await;
+            let Ok(socket) = tls.accept(socket).await else { continue };
+            let app = axum::Router::new().fallback(|| async { ([("content-type", "application/json")], WHOLE) });
+            let service = TowerToHyperService::new(app);
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
         }
     });
     let trusting = Connection { ca_file: Some(cert), ..plain() };
