@@ -12,6 +12,8 @@ use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberInitExt};
 
+use super::line::Line;
+
 /// Lines that wait for a slow sink; at some 400 bytes each, under 4 MiB.
 const QUEUE_LINES: usize = 8192;
 
@@ -91,8 +93,8 @@ fn subscriber(
 ) -> Box<dyn Subscriber + Send + Sync> {
     let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(color);
     match format {
-        Format::Text => Box::new(builder.compact().finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
+        Format::Text if color => Box::new(builder.compact().finish()),
+        Format::Text | Format::Json => Box::new(builder.event_format(Line(format)).finish()),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod calls;
 mod endpoint;
+mod line;
 mod logging;
 mod metrics;
 #[cfg(test)]

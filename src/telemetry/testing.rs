@@ -22,6 +22,12 @@ pub(crate) struct Lines {
     _guard: dispatcher::DefaultGuard,
 }
 
+/// Runs with a subscriber of this thread alone.
+pub(crate) fn with<T>(subscriber: impl tracing::Subscriber + Send + Sync + 'static, run: impl FnOnce() -> T) -> T {
+    LazyLock::force(&OTHERS);
+    tracing::subscriber::with_default(subscriber, run)
+}
+
 #[derive(Debug, Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
