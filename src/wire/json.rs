@@ -5,8 +5,10 @@
 //! again: [`Object`] notes where the members of one object stand, [`Edits`] collects what shall
 //! differ, and [`Edits::apply`] writes the new text in one copy.
 //!
-//! Cost: one borrowed pass over the text, one `Vec` of members, one copy of the text per `apply`
+//! Cost: one borrowed pass over the text (`scan`), one `Vec` of members, one copy of the text per `apply`
 //! that changes anything. No value is built.
+
+mod scan;
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -62,6 +64,9 @@ impl<'a> Object<'a> {
 
     /// The same for text that is known to be UTF-8, such as a [`RawValue`]'s.
     pub fn parse_str(text: &'a str) -> serde_json::Result<Self> {
+        if let Some(members) = scan::members(text) {
+            return Ok(Self { text, members });
+        }
         let Members(pairs) = serde_json::from_str(text)?;
         let mut end = 0;
         let mut members = Vec::with_capacity(pairs.len());
