@@ -5,6 +5,8 @@
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenAiChat,
+    /// OpenAI Responses.
+    OpenAiResponses,
     /// Anthropic Messages.
     Anthropic,
 }

@@ -29,8 +29,8 @@ impl Provider for Anthropic {
         &self.row.name
     }
 
-    fn speaks(&self, _model: &str) -> &'static [Dialect] {
-        self.row.dialects()
+    fn speaks(&self, model: &str) -> &'static [Dialect] {
+        self.row.dialects(model)
     }
 
     fn path(&self, _dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {

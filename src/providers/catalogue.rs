@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::{
     call::Dialect,
     error::{Class, Error, Result},
+    wire::json::Object,
 };
 
 static EMBEDDED: LazyLock<Result<Catalogue, String>> =
@@ -44,6 +45,8 @@ pub struct Row {
     pub local: Option<Local>,
     #[serde(default)]
     pub dialect: RowDialect,
+    /// It speaks OpenAI's Responses as well.
+    pub responses: Option<Responses>,
     /// What it does differently in a request.
     #[serde(default)]
     pub quirks: Quirks,
@@ -83,6 +86,19 @@ pub enum RowDialect {
     #[default]
     OpenaiChat,
     Anthropic,
+}
+
+/// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
+/// [`ModelQuirks`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Responses {
+    /// Models that know no chat completions.
+    pub only: Vec<String>,
+    /// Models that take tools in Responses only.
+    pub tools: Vec<String>,
+    /// Models that take tools in chat completions only while they do not reason.
+    pub tools_with_reasoning: Vec<String>,
 }
 
 /// A vendor's departures from OpenAI's request. The default is none.
@@ -260,10 +276,15 @@ impl Catalogue {
 // === impl Row ===
 
 impl Row {
-    pub fn dialects(&self) -> &'static [Dialect] {
-        match self.dialect {
-            RowDialect::OpenaiChat => &[Dialect::OpenAiChat],
-            RowDialect::Anthropic => &[Dialect::Anthropic],
+    /// What it speaks for this model, the preferred first.
+    pub fn dialects(&self, model: &str) -> &'static [Dialect] {
+        match (self.dialect, &self.responses) {
+            (RowDialect::OpenaiChat, None) => &[Dialect::OpenAiChat],
+            (RowDialect::OpenaiChat, Some(responses)) if any_fits(&responses.only, model) => {
+                &[Dialect::OpenAiResponses]
+            }
+            (RowDialect::OpenaiChat, Some(_)) => &[Dialect::OpenAiChat, Dialect::OpenAiResponses],
+            (RowDialect::Anthropic, _) => &[Dialect::Anthropic],
         }
     }
 
@@ -282,9 +303,30 @@ impl Row {
 
 impl ModelQuirks {
     fn fits(&self, model: &str) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, model));
-        any(&self.names) && !any(&self.except)
+        any_fits(&self.names, model) && !any_fits(&self.except, model)
     }
+}
+
+// === impl Responses ===
+
+impl Responses {
+    /// Whether this model takes this chat request only as a Responses request.
+    pub fn is_needed(&self, model: &str, body: &Object<'_>) -> bool {
+        let has_tools = ["tools", "functions"].into_iter().any(|key| {
+            let blank = ['[', ']', ' ', '\n', '\t', '\r'];
+            body.present(key).is_some_and(|tools| !tools.get().trim_matches(blank).is_empty())
+        });
+        if !has_tools {
+            return false;
+        }
+        // Without a word the vendor's default effort applies, and is refused as well.
+        let reasons = body.present("reasoning_effort").is_none_or(|effort| effort.get() != "\"none\"");
+        any_fits(&self.tools, model) || (reasons && any_fits(&self.tools_with_reasoning, model))
+    }
+}
+
+fn any_fits(patterns: &[String], model: &str) -> bool {
+    patterns.iter().any(|pattern| fits(pattern, model))
 }
 
 /// Whether `name` fits `pattern`, which may have a `*` at either end.

@@ -19,7 +19,10 @@ use secrecy::SecretString;
 use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},
-    wire::{Facts, Loss, json::Edits},
+    wire::{
+        Facts, Loss,
+        json::{Edits, Object},
+    },
 };
 
 use self::{
@@ -43,6 +46,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The dialects it takes for this model, the preferred first. A client of one of them gets its
     /// bytes through.
     fn speaks(&self, model: &str) -> &'static [Dialect];
+    /// The dialect a request written in `dialect` must be translated to after all, because the
+    /// vendor takes what it asks for only there.
+    fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {
+        let _ = (dialect, model, body);
+        None
+    }
     /// What follows the base URL.
     fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Cow<'static, str>;
     /// Puts the credential on a request. `None` when none is configured (local servers).

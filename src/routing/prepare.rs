@@ -72,18 +72,22 @@ impl Source {
         let dialect = if speaks.contains(&self.inbound.dialect) { Some(&self.inbound.dialect) } else { speaks.first() };
         let dialect = *dialect.ok_or_else(|| Error::Internal { message: format!("{model}: no dialect") })?;
 
-        let mut written = if dialect == self.inbound.dialect {
-            self.pass(route, dialect, &facts)?
+        let (dialect, mut written) = if dialect == self.inbound.dialect {
+            let object = json::Object::parse(&self.inbound.body)?;
+            match provider.reroute(dialect, model, &object).filter(|other| speaks.contains(other)) {
+                Some(other) => (other, self.translate(route, other, &facts)?),
+                None => (dialect, self.pass(route, dialect, &facts, object)),
+            }
         } else {
-            self.translate(route, dialect, &facts)?
+            (dialect, self.translate(route, dialect, &facts)?)
         };
         let dropped = self.weigh(std::mem::take(&mut written.losses), &route.target.label)?;
         let request = self.request(route, dialect, written.body, written.headers)?;
         Ok(Prepared { dialect, request, way_back: written.way_back, dropped })
     }
 
-    fn pass(&self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {
-        let mut edits = json::Object::parse(&self.inbound.body)?.edit();
+    fn pass(&self, route: &Route, dialect: Dialect, facts: &Facts<'_>, body: json::Object<'_>) -> Written {
+        let mut edits = body.edit();
         let mut model = String::with_capacity(facts.model.len() + 2);
         json::push_string(&mut model, facts.model);
         if edits.get("model") != Some(&model) {
@@ -91,7 +95,7 @@ impl Source {
         }
         let losses = route.upstream.provider.adjust(dialect, facts, &mut edits);
         let body = edits.into_bytes(&self.inbound.body);
-        Ok(Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough, losses })
+        Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough, losses }
     }
 
     fn translate(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {
@@ -169,8 +173,10 @@ impl Source {
     /// The few client headers that travel on, by dialect and vendor (design section 6.9).
     fn forward(&self, route: &Route, dialect: Dialect, headers: &mut HeaderMap) {
         let names: &[&str] = match dialect {
-            Dialect::OpenAiChat if &*route.target.kind == "openai" => &["openai-beta", "traceparent", "tracestate"],
-            Dialect::OpenAiChat => &["traceparent", "tracestate"],
+            Dialect::OpenAiChat | Dialect::OpenAiResponses if &*route.target.kind == "openai" => {
+                &["openai-beta", "traceparent", "tracestate"]
+            }
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => &["traceparent", "tracestate"],
             Dialect::Anthropic => &["anthropic-beta", "traceparent", "tracestate"],
         };
         for name in names {

@@ -11,6 +11,7 @@ pub mod json;
 mod losses;
 mod names;
 pub mod openai_chat;
+pub mod openai_responses;
 pub mod read;
 pub mod signature;
 pub mod translate;
@@ -34,6 +35,7 @@ use crate::{
 pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
     match dialect {
         Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
     }
 }
@@ -42,7 +44,7 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
 pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
     match dialect {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
-        Dialect::Anthropic => None,
+        Dialect::OpenAiResponses | Dialect::Anthropic => None,
     }
 }
 

@@ -68,8 +68,11 @@ impl Fixture {
         providers::provider(&self.provider).unwrap_or_else(|| panic!("{self:?}: no such provider"))
     }
 
-    /// The dialect the provider speaks.
+    /// The dialect the provider speaks: its first, unless the case names another.
     pub(crate) fn dialect(&self) -> Dialect {
+        if self.case.starts_with("responses_") {
+            return Dialect::OpenAiResponses;
+        }
         self.vendor().speaks("")[0]
     }
 
@@ -81,7 +84,7 @@ impl Fixture {
     pub(crate) fn model(&self, dialect: Dialect, request: &str) -> String {
         match dialect {
             _ if dialect == self.dialect() => request.into(),
-            Dialect::OpenAiChat => OPENAI_MODEL.into(),
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => OPENAI_MODEL.into(),
             Dialect::Anthropic => ANTHROPIC_MODEL.into(),
         }
     }

@@ -98,7 +98,8 @@ pub(crate) fn error(text: &str) {
 pub(crate) fn request(text: &str, model: &str) {
     let body: Value = serde_json::from_str(text).unwrap();
     assert_eq!(body["model"], model, "{text}");
-    assert!(body["messages"].as_array().is_some_and(|messages| !messages.is_empty()), "{text}");
+    let conversation = body.get("messages").or(body.get("input"));
+    assert!(conversation.and_then(Value::as_array).is_some_and(|items| !items.is_empty()), "{text}");
 }
 
 /// S7 too: one line of JSON an event, and nothing that is neither chunk nor end.

@@ -16,6 +16,9 @@ pub(crate) fn write(fixture: &Fixture, request: &Bytes, page: &mut Page) {
     if fixture.dialect() == Dialect::OpenAiChat {
         page.part(&format!("request, passed on to {}", fixture.provider), &passed(fixture, request));
     }
+    if fixture.dialect() == Dialect::OpenAiResponses {
+        page.part("request, written as Responses", &translated(fixture, Dialect::OpenAiResponses, request));
+    }
     page.part("request, written for OpenAI", &translated(fixture, Dialect::OpenAiChat, request));
     page.part("request, written for Anthropic", &translated(fixture, Dialect::Anthropic, request));
 }

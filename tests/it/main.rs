@@ -24,6 +24,7 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod pressure;
 mod protocols;
+mod responses_upstream;
 mod security;
 mod streaming;
 mod telemetry;

@@ -34,7 +34,10 @@ use super::{
 use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},
-    wire::{Facts, Loss, json::Edits},
+    wire::{
+        Facts, Loss,
+        json::{Edits, Object},
+    },
 };
 
 /// A vendor that is a row.
@@ -48,13 +51,19 @@ impl Provider for Compatible {
         &self.row.name
     }
 
-    fn speaks(&self, _model: &str) -> &'static [Dialect] {
-        self.row.dialects()
+    fn speaks(&self, model: &str) -> &'static [Dialect] {
+        self.row.dialects(model)
+    }
+
+    fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {
+        let responses = self.row.responses.as_ref().filter(|_| dialect == Dialect::OpenAiChat)?;
+        responses.is_needed(model, body).then_some(Dialect::OpenAiResponses)
     }
 
     fn path(&self, dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {
         match dialect {
             Dialect::OpenAiChat => "chat/completions".into(),
+            Dialect::OpenAiResponses => "responses".into(),
             Dialect::Anthropic => "messages".into(),
         }
     }
@@ -70,7 +79,7 @@ impl Provider for Compatible {
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
-            Dialect::Anthropic => Vec::new(),
+            Dialect::OpenAiResponses | Dialect::Anthropic => Vec::new(),
         }
     }
 

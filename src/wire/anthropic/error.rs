@@ -72,7 +72,7 @@ fn parse(body: &[u8]) -> Option<UpstreamError> {
         Detail::Bare(message) => (None, Some(message), None),
         Detail::Other => (None, None, None),
     };
-    let message = message.filter(|message| !message.is_empty()).or_else(|| kind.clone());
+    let message = [message, kind.clone()].into_iter().flatten().find(|words| !words.is_empty());
     let message = message.unwrap_or_else(|| "The upstream reported an error without a message.".into());
     let mut error = UpstreamError::new(StatusCode::BAD_GATEWAY, message);
     (error.kind, error.code, error.request_id) = (kind, code, envelope.request_id);

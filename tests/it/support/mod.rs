@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod openai;
+pub(crate) mod responses;
 pub(crate) mod upstream;
 
 use std::{future::Future, time::Duration};
