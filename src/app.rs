@@ -337,6 +337,7 @@ fn entry(listed: Listed) -> ModelEntry {
             has("tools", facts.tools),
             has("reasoning", facts.reasoning),
             has("structured_output", facts.structured),
+            has("embeddings", Some(facts.is_embedding())),
         ];
         all.into_iter().flatten().collect()
     });

@@ -190,6 +190,8 @@ pub struct Call {
     pub target: Arc<Target>,
     /// What the request's body is written in.
     pub dialect: Dialect,
+    /// What the reply must be to count as one.
+    pub expects: Expects,
     pub stream: bool,
     /// Signed and ready to send; cheap to clone, since the body is shared.
     pub request: http::Request<Bytes>,
@@ -198,6 +200,16 @@ pub struct Call {
     /// Another key of the provider stands ready, so a key-bound failure returns at once.
     pub rotates: bool,
     pub attempts: Attempts,
+}
+
+/// What makes a whole reply an acceptable one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Expects {
+    /// An answer of the model in the call's dialect.
+    #[default]
+    Answer,
+    /// A JSON object that is no error; whoever asked for it reads the rest.
+    Document,
 }
 
 /// Counts the exchanges a client's call has caused.

@@ -4,11 +4,13 @@
 //! here knows a vendor: opaque data that must come back unchanged (signatures, encrypted
 //! reasoning) is carried as it is, tagged with the dialect that understands it.
 
+mod embedding;
 mod event;
 mod request;
 mod response;
 mod usage;
 
+pub use embedding::{EmbeddingInput, EmbeddingRequest, Embeddings, Encoding, Vector};
 pub use event::{Delta, Event, Opening};
 pub use request::{
     Block, CacheHint, CacheTtl, Effort, Message, Output, Reasoning, Request, Role, Sampling, Source, Tool, ToolChoice,

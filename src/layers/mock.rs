@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use crate::{
     call::{
-        Attempts, Call, Caller, Connection, Dialect, Estimate, Frames, Inbound, Limits, Reply, ReplyBody, Reservation,
-        Target,
+        Attempts, Call, Caller, Connection, Dialect, Estimate, Expects, Frames, Inbound, Limits, Reply, ReplyBody,
+        Reservation, Target,
     },
     config::{Deadlines, Policy},
     error::{Error, Result},
@@ -51,6 +51,7 @@ pub(super) fn call_with_slots(policy: Policy, slots: Option<Arc<Semaphore>>) -> 
         id: Uuid::nil(),
         target: Arc::new(target),
         dialect: Dialect::OpenAiChat,
+        expects: Expects::Answer,
         stream: true,
         request: http::Request::new(Bytes::new()),
         deadline: Instant::now() + Duration::from_secs(600),

@@ -50,6 +50,9 @@ pub struct Row {
     /// What it does differently in a request.
     #[serde(default)]
     pub quirks: Quirks,
+    /// What it does differently with embeddings.
+    #[serde(default)]
+    pub embeddings: EmbeddingQuirks,
     /// What holds for some of its models only.
     #[serde(default)]
     pub models: Vec<ModelQuirks>,
@@ -138,6 +141,22 @@ pub struct Quirks {
     pub logprobs_number: bool,
     pub tool_ids: ToolIds,
     pub stream_usage: StreamUsage,
+}
+
+/// A vendor's departures from OpenAI's embeddings. The default is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct EmbeddingQuirks {
+    /// It makes none.
+    pub none: bool,
+    /// The most inputs of one request.
+    pub batch: Option<usize>,
+    /// Fields it refuses.
+    pub drop: Vec<String>,
+    /// Fields it knows by another name.
+    pub rename: BTreeMap<String, String>,
+    /// Words it wants where the client says nothing.
+    pub default: BTreeMap<String, String>,
 }
 
 /// Which of the two names of the output limit it takes (rule A6).

@@ -20,7 +20,7 @@ use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},
     wire::{
-        Facts, Loss,
+        Facts, Loss, embeddings,
         json::{Edits, Object},
     },
 };
@@ -67,10 +67,30 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = (dialect, facts, body);
         Vec::new()
     }
+    /// How it embeds with this model; `None` where it does not.
+    fn embeddings(&self, model: &str) -> Option<EmbeddingOffer> {
+        let _ = model;
+        None
+    }
+    /// The vendor's own rules for an embeddings request in OpenAI's form.
+    fn adjust_embeddings(&self, body: &mut Edits<'_>) -> Vec<Loss> {
+        let _ = body;
+        Vec::new()
+    }
     /// Corrects the reading of an error by the vendor's own codes.
     fn refine(&self, error: UpstreamError) -> UpstreamError {
         error
     }
+}
+
+/// How a vendor embeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddingOffer {
+    pub format: embeddings::Format,
+    /// What follows the base URL.
+    pub path: Cow<'static, str>,
+    /// The most inputs one request may hold; more are sent in several.
+    pub batch: usize,
 }
 
 /// One key of a provider.

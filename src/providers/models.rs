@@ -96,6 +96,10 @@ impl Table {
 // === impl ModelFacts ===
 
 impl ModelFacts {
+    pub fn is_embedding(&self) -> bool {
+        self.kind == ModelKind::Embedding
+    }
+
     /// How its calls are charged.
     pub fn tariff(&self) -> Tariff {
         Tariff::of(self.provider, self.model, self.prices)

@@ -13,6 +13,8 @@
 //! Cost per call: one load of the table, the plan (shared routes), the request's headers, and the
 //! boxed futures of the layers.
 
+mod embed;
+
 use std::{
     collections::VecDeque,
     future::Future,
@@ -38,12 +40,13 @@ use super::{
 };
 use crate::{
     call::{
-        Answer, AnswerBody, Attempts, Call, Dialect, End, Failure, Frames, Inbound, Limits, Notes, Reply, ReplyBody,
-        Reservation, Tally,
+        Answer, AnswerBody, Attempts, Call, Dialect, End, Expects, Failure, Frames, Inbound, Limits, Notes, Reply,
+        ReplyBody, Reservation, Tally,
     },
     error::{Class, Error, Result, Verdict},
     ir,
     layers::{Limiters, Scope, Settlement},
+    telemetry::Endpoint,
     wire::{self, Asked, ClientDialect, Memo, Relay, translate},
 };
 
@@ -87,6 +90,13 @@ enum Worth {
     Passing,
     /// It is the client's own, whoever is asked.
     Own,
+}
+
+/// What one target is asked.
+#[expect(clippy::large_enum_variant, reason = "one per call; a box would cost every chat call an allocation")]
+enum Request {
+    Answer(Prepared),
+    Embeddings(embed::Parts),
 }
 
 /// An accepted reply in the client's dialect.
@@ -163,15 +173,14 @@ impl Walk {
         // Another target may be able to carry what this one cannot, or have room.
         let unfit = |error| Refused { error, worth: Worth::Unfit, is_final: false };
         let full = |error| Refused { error, worth: Worth::Passing, is_final: false };
-        let prepared = self.source.prepare(route).map_err(unfit)?;
+        let prepared = self.prepare(route).map_err(unfit)?;
         let reservation = self.reserve(route).map_err(full)?;
         self.notes.target = Some(Arc::clone(&route.target.label));
         self.settlement.target(&route.target.label, &route.metrics, route.price());
 
         let in_flight = InFlight::new(Arc::clone(route));
         let began = Instant::now();
-        let replied = self.try_keys(route, &prepared).await;
-        match replied.and_then(|reply| self.ready(reply, prepared)) {
+        match self.ask(route, prepared).await {
             Ok(readied) => {
                 route.load.first_event(began.elapsed());
                 self.count_dropped(route);
@@ -186,6 +195,23 @@ impl Walk {
                 }
                 Err(refused)
             }
+        }
+    }
+
+    fn prepare(&mut self, route: &Route) -> Result<Request> {
+        if self.source.inbound.endpoint == Endpoint::Embeddings {
+            return Ok(Request::Embeddings(self.source.embeddings(route)?));
+        }
+        Ok(Request::Answer(self.source.prepare(route)?))
+    }
+
+    async fn ask(&mut self, route: &Route, request: Request) -> Result<Readied> {
+        match request {
+            Request::Answer(prepared) => {
+                let reply = self.try_keys(route, &prepared).await?;
+                self.ready(reply, prepared)
+            }
+            Request::Embeddings(parts) => self.embed(route, parts).await,
         }
     }
 
@@ -237,6 +263,7 @@ impl Walk {
             id: inbound.id,
             target: Arc::clone(&route.target),
             dialect: prepared.dialect,
+            expects: expects(inbound.endpoint),
             stream: inbound.stream,
             request,
             deadline: after(inbound.started, route.target.policy.deadlines.total),
@@ -355,6 +382,14 @@ impl Walk {
 
     fn notes(&mut self) -> Notes {
         Notes { attempts: self.attempts.count(), ..std::mem::take(&mut self.notes) }
+    }
+}
+
+/// What an endpoint takes for an upstream's answer.
+fn expects(endpoint: Endpoint) -> Expects {
+    match endpoint {
+        Endpoint::ChatCompletions => Expects::Answer,
+        Endpoint::Embeddings => Expects::Document,
     }
 }
 

@@ -131,7 +131,7 @@ impl Source {
     }
 
     /// Refuses what would change the meaning, and in strict mode any loss; names the rest.
-    fn weigh(&self, losses: Vec<Loss>, target: &str) -> Result<Vec<String>> {
+    pub(super) fn weigh(&self, losses: Vec<Loss>, target: &str) -> Result<Vec<String>> {
         let refused = losses.iter().find(|loss| self.inbound.strict || loss.weight == Weight::Meaning);
         if let Some(loss) = refused {
             let message = format!("`{}` is not supported by {target}.", loss.field);
@@ -147,9 +147,20 @@ impl Source {
     }
 
     fn request(&self, route: &Route, dialect: Dialect, body: Bytes, extra: HeaderMap) -> Result<http::Request<Bytes>> {
-        let upstream = &route.upstream;
-        let path = upstream.provider.path(dialect, &route.target.model, self.inbound.stream);
-        let uri = Uri::try_from(format!("{}/{path}", upstream.base_url)).map_err(|_| {
+        let path = route.upstream.provider.path(dialect, &route.target.model, self.inbound.stream);
+        self.request_to(route, dialect, &path, body, extra)
+    }
+
+    /// The request to a path of the target's vendor, unsigned.
+    pub(super) fn request_to(
+        &self,
+        route: &Route,
+        dialect: Dialect,
+        path: &str,
+        body: Bytes,
+        extra: HeaderMap,
+    ) -> Result<http::Request<Bytes>> {
+        let uri = Uri::try_from(format!("{}/{path}", route.upstream.base_url)).map_err(|_| {
             // The model id is the only part a client has a say in (rule X3).
             Error::invalid("The model id holds characters that no URL can.", "model", "invalid_value")
         })?;

@@ -401,7 +401,7 @@ impl Upstream {
     pub fn offers(&self, model: &str) -> bool {
         self.listed.load().iter().any(|id| id == model)
             || self.config.models.iter().any(|id| id == model)
-            || providers::models::facts(&self.config.kind, model).is_some_and(is_chat)
+            || providers::models::facts(&self.config.kind, model).is_some_and(is_callable)
     }
 
     /// Every model id the provider is known to have: its own list where there is one, else the
@@ -411,14 +411,15 @@ impl Upstream {
         let mut ids: BTreeSet<String> = self.config.models.iter().chain(listed.iter()).cloned().collect();
         if ids.is_empty() {
             let catalogue = providers::models::of_provider(&self.config.kind);
-            ids.extend(catalogue.filter(|facts| is_chat(facts)).map(|facts| facts.model.to_owned()));
+            ids.extend(catalogue.filter(|facts| is_callable(facts)).map(|facts| facts.model.to_owned()));
         }
         ids
     }
 }
 
-fn is_chat(facts: &ModelFacts) -> bool {
-    facts.kind == ModelKind::Chat
+/// Whether an endpoint of the gateway calls such models.
+fn is_callable(facts: &ModelFacts) -> bool {
+    matches!(facts.kind, ModelKind::Chat | ModelKind::Embedding)
 }
 
 /// The providers that need no configuration: the one in this process, and the servers that may run

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::{
     call::Estimate,
     error::{Error, Result},
-    wire::json::Object,
+    wire::{embeddings::openai, json::Object},
 };
 
 /// What an answer is taken to be when the client sets no maximum, in tokens.
@@ -43,6 +43,17 @@ pub(super) fn chat(body: &[u8]) -> Result<Probe> {
         include_usage: include_usage(&object)?,
         estimate: Estimate { prompt: prompt_tokens(body), output: output_tokens(&object) },
     })
+}
+
+/// Reads the head fields of an embeddings request (API reference, "Create embeddings", read November
+/// 2026). What the input holds is read where it is embedded.
+pub(super) fn embeddings(body: &[u8]) -> Result<Probe> {
+    let object = Object::parse(body)?;
+    let model = model(&object)?;
+    object.present("input").ok_or_else(|| missing("input"))?;
+    openai::request(body)?;
+    let estimate = Estimate { prompt: prompt_tokens(body), output: 0 };
+    Ok(Probe { model, stream: false, include_usage: false, estimate })
 }
 
 fn model(object: &Object<'_>) -> Result<String> {

@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     Server,
-    endpoints::{chat_completions, health, models, refuse},
+    endpoints::{chat_completions, embeddings, health, models, refuse},
     respond::Arrival,
 };
 use crate::error::Error;
@@ -29,6 +29,9 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/chat/completions", post(chat_completions::create))
         .route("/{provider}/v1/chat/completions", post(chat_completions::create))
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/embeddings", post(embeddings::create))
+        .route("/{provider}/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(models::list_or_get))
         .route("/v1/models/{*id}", get(models::list_or_get))
         .route("/models", get(models::list_or_get))

@@ -8,6 +8,7 @@ use super::CallMetrics;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     ChatCompletions,
+    Embeddings,
 }
 
 /// The metrics of one model and target, looked up per endpoint when one first calls it.
@@ -22,12 +23,13 @@ pub struct PlaceMetrics {
 
 impl Endpoint {
     /// Each at its own place.
-    pub const ALL: [Self; 1] = [Self::ChatCompletions];
+    pub const ALL: [Self; 2] = [Self::ChatCompletions, Self::Embeddings];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat_completions",
+            Self::Embeddings => "embeddings",
         }
     }
 }

@@ -22,7 +22,11 @@ use crate::{
 pub(super) async fn exchange(call: Call, bounds: Bounds) -> Result<Reply> {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let id = format!("chatcmpl-{}", call.id.simple());
-    let mut script = builtin::answer(call.request.body(), created, &id);
+    let mut script = if call.request.uri().path().ends_with(builtin::EMBEDDINGS) {
+        builtin::embed(call.request.body())
+    } else {
+        builtin::answer(call.request.body(), created, &id)
+    };
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.status = script.status;
     head.headers = std::mem::take(&mut script.headers);

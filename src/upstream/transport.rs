@@ -29,7 +29,7 @@ use super::{
     played,
 };
 use crate::{
-    call::{Call, Connection, Reply, ReplyBody},
+    call::{Call, Connection, Expects, Reply, ReplyBody},
     error::{Clock, Error, Result},
     framing::Frame,
     providers::{self, builtin},
@@ -111,7 +111,11 @@ where
     }
     if !call.stream || is_json(&head) {
         let whole = read(body, bounds.max_reply_bytes, Overrun::Fail).await?;
-        dialect.accepts_whole(&whole).map_err(|error| providers::refine(&call.target.kind, error))?;
+        let accepted = match call.expects {
+            Expects::Answer => dialect.accepts_whole(&whole),
+            Expects::Document => dialect.accepts_document(&whole),
+        };
+        accepted.map_err(|error| providers::refine(&call.target.kind, error))?;
         return Ok(Reply { head, body: ReplyBody::Whole(whole) });
     }
     let mut frames = BodyFrames::new(body, dialect.framing(), bounds.max_frame_bytes);

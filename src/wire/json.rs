@@ -53,6 +53,13 @@ enum Change {
     Set { key: Option<String>, value: Option<String> },
 }
 
+/// Text as a JSON string.
+pub fn string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    push_string(&mut out, text);
+    out
+}
+
 // === impl Object ===
 
 impl<'a> Object<'a> {

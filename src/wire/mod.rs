@@ -7,6 +7,7 @@
 //! ([`ClientDialect::relay`]) or they are decoded and encoded ([`translate::Translate`]).
 
 pub mod anthropic;
+pub mod embeddings;
 pub mod json;
 mod losses;
 mod names;
@@ -106,6 +107,16 @@ pub trait UpstreamDialect: Send + Sync {
             return Ok(());
         }
         self.decode(body, &Memo::default()).map(drop)
+    }
+    /// The same for a body that is no model's answer, such as embeddings.
+    fn accepts_document(&self, body: &[u8]) -> Result<()> {
+        let object = json::Object::parse(body)
+            .map_err(|_| Error::BadReply { message: "The upstream's answer is no JSON object.".into() })?;
+        match object.present("error") {
+            // What the dialect reads out of it is the error; an answer that it takes for whole is none.
+            Some(_) => self.decode(body, &Memo::default()).map(drop),
+            None => Ok(()),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod anthropic;
 mod config_reload;
 mod disconnect;
 mod drain;
+mod embeddings;
 mod errors;
 mod failover;
 mod first_minute;

@@ -6,6 +6,7 @@
 //! plays. What a prompt can ask for is told in `docs/builtin.md` and by the model itself.
 
 mod directives;
+mod embed;
 mod reply;
 mod request;
 mod schema;
@@ -21,8 +22,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use self::{directives::Directives, request::Asked};
-use super::{Credential, Known, Provider};
-use crate::{call::Dialect, error::Result};
+use super::{Credential, EmbeddingOffer, Known, Provider};
+use crate::{call::Dialect, error::Result, wire::embeddings::Format};
 
 /// Where requests for the built-in model go. The transport answers this scheme by itself.
 pub const BASE_URL: &str = "builtin://echo";
@@ -30,6 +31,9 @@ pub const BASE_URL: &str = "builtin://echo";
 pub const SCHEME: &str = "builtin";
 /// The one model, as the upstream's own id.
 pub const MODEL: &str = "echo";
+
+/// The path of embeddings.
+pub const EMBEDDINGS: &str = "embeddings";
 
 /// The longest answer in tokens, which bounds a script's memory.
 const MAX_TOKENS: usize = 8192;
@@ -81,6 +85,15 @@ pub fn answer(request: &[u8], created: u64, id: &str) -> Script {
     }
 }
 
+/// Answers an embeddings request in OpenAI's form, which has been read once before it came here.
+pub fn embed(request: &[u8]) -> Script {
+    let directives = Directives::default();
+    match embed::answer(request, MODEL) {
+        Ok(answer) => Script::whole(StatusCode::OK, &answer, &directives, Duration::ZERO),
+        Err(_) => Script::refusal(&Refusal::told(StatusCode::BAD_REQUEST), &directives),
+    }
+}
+
 fn perform(asked: &Asked, directives: &Directives, created: u64, id: &str) -> Script {
     if let Some(status) = directives.fail {
         return Script::refusal(&Refusal::told(status), directives);
@@ -120,6 +133,10 @@ impl Provider for Builtin {
 
     fn sign(&self, _with: Option<&Credential>, _request: &mut http::Request<Bytes>) -> Result<()> {
         Ok(())
+    }
+
+    fn embeddings(&self, _model: &str) -> Option<EmbeddingOffer> {
+        Some(EmbeddingOffer { format: Format::OpenAi, path: EMBEDDINGS.into(), batch: usize::MAX })
     }
 
     fn adjust(

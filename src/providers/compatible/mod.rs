@@ -28,7 +28,7 @@ use secrecy::ExposeSecret;
 pub use self::fields::ask_for_usage;
 use self::{losses::Losses, messages::Rules};
 use super::{
-    Credential, Provider,
+    Credential, EmbeddingOffer, Provider,
     catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Row},
 };
 use crate::{
@@ -36,9 +36,14 @@ use crate::{
     error::{Error, Result, UpstreamError},
     wire::{
         Facts, Loss,
+        embeddings::Format,
         json::{Edits, Object},
     },
 };
+
+/// The most inputs of one request at OpenAI (API reference, "Create embeddings", read November
+/// 2026), which those compatible with it are taken to share.
+const OPENAI_BATCH: usize = 2048;
 
 /// A vendor that is a row.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +86,28 @@ impl Provider for Compatible {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
             Dialect::OpenAiResponses | Dialect::Anthropic => Vec::new(),
         }
+    }
+
+    fn embeddings(&self, _model: &str) -> Option<EmbeddingOffer> {
+        let quirks = &self.row.embeddings;
+        (!quirks.none).then(|| EmbeddingOffer {
+            format: Format::OpenAi,
+            path: "embeddings".into(),
+            batch: quirks.batch.unwrap_or(OPENAI_BATCH),
+        })
+    }
+
+    fn adjust_embeddings(&self, body: &mut Edits<'_>) -> Vec<Loss> {
+        let quirks = &self.row.embeddings;
+        let mut losses = Losses::default();
+        fields::drop_fields(&quirks.drop, body, &mut losses);
+        fields::rename(&quirks.rename, body);
+        for (field, value) in &quirks.default {
+            if body.get(field).is_none() {
+                body.set(field, fields::quoted(value));
+            }
+        }
+        losses.into_vec()
     }
 
     fn refine(&self, error: UpstreamError) -> UpstreamError {

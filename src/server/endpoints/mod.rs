@@ -1,6 +1,7 @@
 //! One file per endpoint, and what they share.
 
 pub(super) mod chat_completions;
+pub(super) mod embeddings;
 mod exchange;
 pub(super) mod health;
 pub(super) mod models;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    call::{Attempts, Dialect, Target},
+    call::{Attempts, Dialect, Expects, Target},
     config::Policy,
     error::{Class, Verdict},
     server::tls::acceptor,
@@ -63,6 +63,7 @@ fn call(url: &str, stream: bool, connection: Connection) -> Call {
         id: Uuid::nil(),
         target: Arc::new(target),
         dialect: Dialect::OpenAiChat,
+        expects: Expects::Answer,
         stream,
         request,
         deadline: Instant::now() + Duration::from_secs(60),

@@ -30,7 +30,7 @@ mod tools;
 mod upstream_error;
 mod upstream_messages;
 mod upstream_request;
-mod usage;
+pub mod usage;
 
 pub use self::passthrough::{Passthrough, unary};
 pub use in_band::in_band_error;
