@@ -120,7 +120,8 @@ impl Gateway {
 
         let house = Arc::new(House::new(config));
         let upstream = upstream_stack(Transport::new(Arc::clone(&house.clients), bounds));
-        let dispatch = Dispatch::new(Arc::clone(&house.table), Arc::clone(&house.limiters), upstream);
+        let (limiters, clients) = (Arc::clone(&house.limiters), Arc::clone(&house.clients));
+        let dispatch = Dispatch::new(Arc::clone(&house.table), limiters, clients, upstream);
         let server = Arc::new(Server {
             front: front_stack(Arc::clone(&house.limiters), dispatch),
             directory: Arc::clone(&house) as Arc<dyn Directory>,

@@ -99,6 +99,19 @@ pub struct UpstreamError {
     pub limits: HeaderMap,
     /// The upstream's `x-request-id` or `request-id`.
     pub request_id: Option<String>,
+    pub credential: Whose,
+}
+
+/// Whose credential an exchange was made with, and so who is to hear what is wrong with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// The gateway's: a client gets 502 and no part in it.
+    #[default]
+    Operators,
+    /// The client's own: it hears what the upstream said.
+    Clients,
+    /// The gateway's, but none could be had, so nobody was asked.
+    Nobodys,
 }
 
 /// What an upstream error means, judged by status, code and message class together.
@@ -412,11 +425,20 @@ impl UpstreamError {
             retry_after: None,
             limits: HeaderMap::new(),
             request_id: None,
+            credential: Whose::Operators,
         }
+    }
+
+    /// A credential for the upstream could not be had at all. The message is for the client and
+    /// names no place of the operator's; the log has said more.
+    pub fn no_credential(message: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::UNAUTHORIZED, message);
+        Self { class: Class::Credentials, credential: Whose::Nobodys, ..error }
     }
 
     fn client_status(&self) -> StatusCode {
         match self.class {
+            Class::Credentials | Class::Quota if self.credential == Whose::Clients => self.client_error_status(),
             Class::Credentials => StatusCode::BAD_GATEWAY,
             Class::Quota | Class::RateLimit => StatusCode::TOO_MANY_REQUESTS,
             Class::ContextLength | Class::ContentPolicy => StatusCode::BAD_REQUEST,
@@ -439,6 +461,9 @@ impl UpstreamError {
     fn client_kind(&self) -> Kind {
         let is_ours = self.dialect.is_none_or(|dialect| dialect == Dialect::OpenAiChat);
         let (kind, code) = match self.class {
+            Class::Credentials if self.credential == Whose::Clients => {
+                ("invalid_request_error", Some("invalid_api_key"))
+            }
             Class::Credentials => {
                 return Kind { kind: "server_error".into(), code: Some("upstream_credentials".into()), param: None };
             }
@@ -468,6 +493,7 @@ impl UpstreamError {
 
     fn client_message(&self) -> String {
         match self.class {
+            Class::Credentials if self.credential != Whose::Operators => self.message.clone(),
             Class::Credentials => format!("The gateway's credentials were refused by the upstream: {}", self.message),
             Class::Invalid
             | Class::ContextLength
@@ -485,6 +511,7 @@ impl UpstreamError {
 
     fn verdict(&self) -> Verdict {
         match self.class {
+            Class::Credentials | Class::Quota if self.credential == Whose::Clients => Verdict::Return,
             Class::RateLimit => Verdict::Again { after: self.retry_after, key_bound: true },
             Class::Transient | Class::Overloaded | Class::Server => {
                 Verdict::Again { after: self.retry_after, key_bound: false }

@@ -132,7 +132,7 @@ mod tests {
             key_env: vec!["OPENAI_API_KEY".into()],
             default_base_url: Some("https://api.openai.com/v1".into()),
             needs_key: true,
-            local: false,
+            ..KnownKind::default()
         };
         let place = Place { path: None, env, overrides: Overrides::default() };
         let mut out = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Config, KeyConfig, Limits, ModelConfig, ProviderConfig, document::Path};
+use super::{Config, Credentials, KeyConfig, Limits, ModelConfig, ProviderConfig, Setting, document::Path};
 
 /// Where the values of a configuration came from.
 #[derive(Debug, Clone, Default)]
@@ -100,11 +100,45 @@ impl Config {
                 if provider.api_keys.is_empty() { "none" } else { &enabled },
             ),
         ];
+        all.extend(self.explain_credentials(provider, &section));
         for (name, _) in &provider.headers {
             let paths = [&section, &Path::default()].map(|section| section.key("headers").key(name.as_str()));
             all.push(self.line(&format!("headers.{name}"), "(not shown)", &paths, "the file"));
         }
         all.extend(self.explain_limits(&provider.limits, &[section, Path::default()]));
+        all
+    }
+
+    /// The way of authorization and the settings, where there is more to say than the key.
+    fn explain_credentials(&self, provider: &ProviderConfig, section: &Path) -> Vec<Explained> {
+        let mut all = Vec::new();
+        if !matches!(provider.credentials, Credentials::Keys) {
+            let name = provider.credentials.name();
+            all.push(self.line("credentials", name, &[section.key("credentials")], "the type's own way"));
+        }
+        let fields: &[(&str, bool)] = match &provider.credentials {
+            Credentials::Keys | Credentials::Client | Credentials::Aws => &[],
+            Credentials::Google(google) => &[("credentials-file", google.file.is_some())],
+            Credentials::Entra(entra) => &[
+                ("tenant-id", entra.tenant.is_some()),
+                ("client-id", entra.client.is_some()),
+                ("client-secret", entra.secret.is_some()),
+                ("token-file", entra.token_file.is_some()),
+            ],
+        };
+        for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
+            all.push(self.line(field, "(not shown)", &[section.key(field)], "environment"));
+        }
+        for setting in Setting::ALL {
+            let origin = provider.origins.get(setting.name()).map_or("the file", String::as_str);
+            if let Some(value) = provider.settings.get(setting) {
+                all.push(self.line(setting.name(), value, &[section.key(setting.name())], origin));
+            }
+        }
+        for (model, name) in &provider.settings.deployments {
+            let path = section.key("deployments").key(model);
+            all.push(self.line(&format!("deployments.{model}"), name, &[path], "the file"));
+        }
         all
     }
 

@@ -149,6 +149,41 @@ pub(super) struct Provider {
     /// Its key, or a list of keys that are rotated. Default: the catalogue's variables, when the
     /// address is the catalogue's own too.
     pub(super) api_key: Option<OneOrMany<Secret>>,
+    /// How requests are authorized: `key`; `google`, `aws` or `entra` where the type takes that;
+    /// or `client`, which sends the client's own `authorization` or `x-api-key` on, beside a key to
+    /// the gateway in `x-sluis-key`. Default: a key where there is one, else the type's own way.
+    pub(super) credentials: Option<Text>,
+    /// A cloud region, like `us-east-1`. Default: the catalogue's variables.
+    pub(super) region: Option<Text>,
+    /// A cloud project. Default: the catalogue's variables.
+    pub(super) project: Option<Text>,
+    /// A cloud location: a region, a multi-region or `global`. Default: the catalogue's variables.
+    pub(super) location: Option<Text>,
+    /// The name of the cloud resource that serves the models, the first part of its host's name.
+    /// Default: the catalogue's variables.
+    pub(super) resource: Option<Text>,
+    /// The version of the interface, where it is asked for with each request. Default: the
+    /// catalogue's variables, else none.
+    pub(super) api_version: Option<Text>,
+    /// The names under which models are deployed, by model id. Default: their own ids.
+    pub(super) deployments: BTreeMap<String, Text>,
+    /// With `google` credentials, a JSON key file. Default: `GOOGLE_APPLICATION_CREDENTIALS`, else
+    /// the file of the `gcloud` tool, else the machine's metadata server.
+    pub(super) credentials_file: Option<Text>,
+    /// With `entra` credentials, the tenant. Default: `AZURE_TENANT_ID`.
+    pub(super) tenant_id: Option<Text>,
+    /// With `entra` credentials, the application or managed identity. Default: `AZURE_CLIENT_ID`.
+    pub(super) client_id: Option<Text>,
+    /// With `entra` credentials, the application's secret. Default: `AZURE_CLIENT_SECRET`.
+    pub(super) client_secret: Option<Secret>,
+    /// With `entra` credentials, a file with a federated token, instead of a secret. Default:
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    pub(super) token_file: Option<Text>,
+    /// With `entra` credentials, where Entra is. Default: `AZURE_AUTHORITY_HOST`, else
+    /// `https://login.microsoftonline.com`.
+    pub(super) authority: Option<Text>,
+    /// With `entra` credentials, what the token is for. Default: the type's own scope.
+    pub(super) scope: Option<Text>,
     /// Headers added to its requests.
     pub(super) headers: BTreeMap<String, Secret>,
     /// Speak HTTP/2 without TLS, by prior knowledge. Default `false`; with TLS it is negotiated.

@@ -1,6 +1,8 @@
 //! What the configuration must know of the provider catalogue. The catalogue itself is a room
 //! further in; it hands these facts over, so that this room depends on nothing.
 
+use super::{CredentialKind, Setting};
+
 /// The kinds of providers a configuration may name as `type`.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -14,12 +16,31 @@ pub struct KnownKind {
     pub name: String,
     /// The variables its key is looked for in, the usual one first.
     pub key_env: Vec<String>,
-    /// Where it lives. `None` where only the operator can know.
+    /// Where it lives, with places for settings (`{region}`). `None` where only the operator can
+    /// know.
     pub default_base_url: Option<String>,
+    /// Where it lives instead for some regions or locations: a name, or a start of names with a
+    /// `*` behind it.
+    pub placed_base_urls: Vec<(String, String)>,
     /// Whether it refuses every request without a key.
     pub needs_key: bool,
     /// A server on the operator's own machine, found by probing.
     pub local: bool,
+    /// How it may be authorized, the usual way first. A key is used where there is one.
+    pub credentials: Vec<CredentialKind>,
+    /// The settings that mean something to it.
+    pub settings: Vec<KnownSetting>,
+    /// Its models are called by names of their deployments.
+    pub deployments: bool,
+}
+
+/// One setting of a kind of provider.
+#[derive(Debug, Clone)]
+pub struct KnownSetting {
+    pub setting: Setting,
+    /// The variables it is looked for in, the usual one first.
+    pub env: Vec<String>,
+    pub default: Option<String>,
 }
 
 /// The provider that lives in this process and is always there.
@@ -34,6 +55,22 @@ impl Known {
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.kinds.iter().map(|kind| kind.name.as_str())
+    }
+}
+
+// === impl KnownKind ===
+
+impl KnownKind {
+    /// The template of its address at this region or location.
+    pub(super) fn address(&self, place: Option<&str>) -> Option<&str> {
+        let fits = |pattern: &str| {
+            place.is_some_and(|place| match pattern.strip_suffix('*') {
+                Some(start) => place.starts_with(start),
+                None => place == pattern,
+            })
+        };
+        let placed = self.placed_base_urls.iter().find(|(pattern, _)| fits(pattern)).map(|(_, address)| address);
+        placed.or(self.default_base_url.as_ref()).map(String::as_str)
     }
 }
 

@@ -8,6 +8,7 @@
 //! budgets kept in a store, and any way to change the file from here.
 
 mod check;
+mod credentials;
 mod document;
 mod env;
 mod explain;
@@ -18,6 +19,7 @@ mod policy;
 mod prices;
 mod report;
 mod resolve;
+mod settings;
 mod value;
 mod watch;
 
@@ -30,16 +32,18 @@ use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 pub use self::{
+    credentials::{CredentialKind, Credentials, Entra, Google},
     document::Path,
     env::Env,
     explain::{Explained, Source, Sources},
     file::schema,
     key::{FreshKey, hash_key},
-    known::{BUILTIN, Known, KnownKind},
+    known::{BUILTIN, Known, KnownKind, KnownSetting},
     policy::{Deadlines, Limits, Policy, Retry, Rules},
     prices::{PriceList, Prices},
     report::{Fault, Problem, Report, Spot},
     resolve::{find, listen_of, load, serves_tls},
+    settings::{ProviderSettings, Setting},
     watch::Watch,
 };
 pub(crate) use self::{document::toml_key, known::nearest};
@@ -112,6 +116,10 @@ pub struct ProviderConfig {
     pub base_url: Option<String>,
     /// Empty where none is needed.
     pub api_keys: Vec<SecretString>,
+    pub credentials: Credentials,
+    pub settings: ProviderSettings,
+    /// Where each setting came from that the file does not say.
+    pub origins: BTreeMap<&'static str, String>,
     /// Global ones and its own, its own winning by name. All marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its own, and the global ones where it has none. `concurrent` is its number of slots.
@@ -212,6 +220,9 @@ impl ProviderConfig {
             kind: kind.into(),
             base_url: Some(base_url),
             api_keys: Vec::new(),
+            credentials: Credentials::default(),
+            settings: ProviderSettings::default(),
+            origins: BTreeMap::new(),
             headers: Vec::new(),
             limits: Limits::default(),
             http2: false,

@@ -6,6 +6,8 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
+mod clouds;
+
 /// A few kinds as the catalogue would give them.
 fn known() -> Known {
     let kind = |name: &str, variable: Option<&str>, url: Option<&str>, local: bool| KnownKind {
@@ -14,6 +16,8 @@ fn known() -> Known {
         default_base_url: url.map(Into::into),
         needs_key: variable.is_some(),
         local,
+        credentials: vec![CredentialKind::Key],
+        ..KnownKind::default()
     };
     Known {
         kinds: vec![
@@ -508,6 +512,24 @@ fn the_full_example_has_every_field() {
         value.as_array().into_iter().flatten().for_each(|inner| collect(inner, written));
     }
     collect(&toml::from_str(&full).unwrap(), &mut written);
+    // A file that sets these needs a cloud's type, and files of its own show them.
+    let of_clouds = [
+        "api-version",
+        "authority",
+        "client-id",
+        "client-secret",
+        "credentials",
+        "credentials-file",
+        "deployments",
+        "location",
+        "project",
+        "region",
+        "resource",
+        "scope",
+        "tenant-id",
+        "token-file",
+    ];
+    written.extend(of_clouds.map(ToOwned::to_owned));
     let missing: Vec<String> = all_field_names().into_iter().filter(|name| !written.contains(name)).collect();
     assert_eq!(missing, Vec::<String>::new());
 }

@@ -4,12 +4,12 @@
 //! the dialect's business, since it decides which fields are allowed; here is only the fallback
 //! for a request that came without one, which the vendor would refuse.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::{Credential, Provider, catalogue::Row, compatible};
+use super::{Ask, Credential, Provider, catalogue::Row, compatible};
 use crate::{
     call::Dialect,
     error::{Result, UpstreamError},
@@ -33,11 +33,11 @@ impl Provider for Anthropic {
         self.row.dialects(model)
     }
 
-    fn path(&self, _dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {
-        "messages".into()
+    fn path(&self, _ask: &Ask<'_>) -> Result<Cow<'static, str>> {
+        Ok("messages".into())
     }
 
-    fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
+    fn sign(&self, with: Option<&Credential>, _now: SystemTime, request: &mut http::Request<Bytes>) -> Result<()> {
         request.headers_mut().entry(VERSION).or_insert(DEFAULT_VERSION);
         compatible::sign(self.row.auth, with, request)
     }
@@ -49,16 +49,24 @@ impl Provider for Anthropic {
 
 #[cfg(test)]
 mod tests {
-    use crate::{call::Dialect, providers};
+    use std::time::UNIX_EPOCH;
+
+    use crate::{
+        call::Dialect,
+        providers::{
+            self,
+            tests::{ask, credential},
+        },
+    };
 
     #[test]
     fn requests_carry_key_and_version() {
         let provider = providers::provider("anthropic").unwrap();
         assert_eq!(provider.speaks("claude-haiku-4-5"), &[Dialect::Anthropic]);
-        assert_eq!(provider.path(Dialect::Anthropic, "m", true), "messages");
+        assert_eq!(provider.path(&ask(Dialect::Anthropic, "m", true)).unwrap(), "messages");
 
         let mut request = http::Request::new(bytes::Bytes::new());
-        provider.sign(Some(&providers::tests::credential("sk-ant-1")), &mut request).unwrap();
+        provider.sign(Some(&credential("sk-ant-1")), UNIX_EPOCH, &mut request).unwrap();
         assert_eq!(request.headers()["x-api-key"], "sk-ant-1");
         assert_eq!(request.headers()["anthropic-version"], "2023-06-01");
         assert!(request.headers()["x-api-key"].is_sensitive());
@@ -70,7 +78,7 @@ mod tests {
     fn a_version_that_is_set_stays() {
         let mut request = http::Request::new(bytes::Bytes::new());
         request.headers_mut().insert("anthropic-version", "2026-10-21".parse().unwrap());
-        providers::provider("anthropic").unwrap().sign(None, &mut request).unwrap();
+        providers::provider("anthropic").unwrap().sign(None, UNIX_EPOCH, &mut request).unwrap();
         assert_eq!(request.headers()["anthropic-version"], "2026-10-21");
         assert!(!request.headers().contains_key("x-api-key"));
     }

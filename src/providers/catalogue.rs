@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use serde::Deserialize;
 
 use crate::{
-    call::Dialect,
+    call::{CredentialKind, Dialect, Setting},
     error::{Class, Error, Result},
     wire::json::Object,
 };
@@ -34,13 +34,27 @@ pub struct Row {
     pub title: String,
     /// Where the vendor documents its interface.
     pub docs: String,
-    /// Everything before `/chat/completions`. `None` when only the operator can know it.
+    /// Everything before `/chat/completions`. `None` when only the operator can know it. May hold
+    /// places for settings (`{region}`).
     pub base_url: Option<String>,
+    /// The address for some regions or locations, where it is another: a name, or a start of names
+    /// with a `*` behind it.
+    #[serde(default)]
+    pub base_urls: BTreeMap<String, String>,
     /// Variables that may hold the key, the canonical one first.
     #[serde(default)]
     pub key_env: Vec<String>,
     #[serde(default)]
     pub auth: Auth,
+    /// How it may be authorized, the usual way first. A key is used where there is one.
+    #[serde(default = "key_only")]
+    pub credentials: Vec<CredentialKind>,
+    /// The settings that mean something to it.
+    #[serde(default)]
+    pub settings: BTreeMap<Setting, SettingRow>,
+    /// Its models are called by names of their deployments.
+    #[serde(default)]
+    pub deployments: bool,
     /// Where it listens when it runs on this machine.
     pub local: Option<Local>,
     #[serde(default)]
@@ -61,6 +75,15 @@ pub struct Row {
     pub errors: Vec<ErrorRule>,
 }
 
+/// Where a setting comes from that the operator does not write.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct SettingRow {
+    /// Variables that may hold it, the usual one first.
+    pub env: Vec<String>,
+    pub default: Option<String>,
+}
+
 /// How the key travels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -68,6 +91,8 @@ pub enum Auth {
     #[default]
     Bearer,
     XApiKey,
+    /// Azure's header.
+    ApiKey,
     None,
 }
 
@@ -309,7 +334,10 @@ impl Row {
 
     /// Whether calling it without a key is pointless.
     pub fn needs_key(&self) -> bool {
-        self.auth != Auth::None && self.base_url.is_some() && self.local.is_none()
+        self.auth != Auth::None
+            && self.base_url.is_some()
+            && self.local.is_none()
+            && self.credentials == [CredentialKind::Key]
     }
 
     /// What holds for this model beyond the row's own quirks.
@@ -348,6 +376,10 @@ fn any_fits(patterns: &[String], model: &str) -> bool {
     patterns.iter().any(|pattern| fits(pattern, model))
 }
 
+fn key_only() -> Vec<CredentialKind> {
+    vec![CredentialKind::Key]
+}
+
 /// Whether `name` fits `pattern`, which may have a `*` at either end.
 fn fits(pattern: &str, name: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
@@ -383,11 +415,18 @@ mod tests {
                 }
                 (Some(url), None) => {
                     assert!(url.starts_with("https://"), "{url}");
-                    assert!(!row.key_env.is_empty() && row.needs_key(), "{}", row.name);
+                    assert!(!row.key_env.is_empty() || !row.needs_key(), "{}", row.name);
                 }
                 (None, local) => assert!(local.is_none() && row.name == "openai-compatible"),
             }
-            assert!(row.base_url.as_ref().is_none_or(|url| !url.ends_with('/') && url.parse::<http::Uri>().is_ok()));
+            for url in row.base_url.iter().chain(row.base_urls.values()) {
+                let filled = row
+                    .settings
+                    .keys()
+                    .fold(url.clone(), |url, setting| url.replace(&format!("{{{}}}", setting.name()), "x"));
+                assert!(!url.ends_with('/') && filled.parse::<http::Uri>().is_ok(), "{url}");
+            }
+            assert!(!row.credentials.is_empty(), "{}", row.name);
             for [least, most] in row.quirks.clamp.values() {
                 assert!(least < most);
             }

@@ -11,13 +11,13 @@ pub mod compatible;
 pub mod models;
 pub mod prices;
 
-use std::{borrow::Cow, fmt, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::SystemTime};
 
 use bytes::Bytes;
 use secrecy::SecretString;
 
 use crate::{
-    call::Dialect,
+    call::{CredentialKind, Dialect, ProviderSettings, Setting},
     error::{Error, Result, UpstreamError},
     wire::{
         Facts, Loss, embeddings,
@@ -28,7 +28,7 @@ use crate::{
 use self::{
     anthropic::Anthropic,
     builtin::Builtin,
-    catalogue::{Catalogue, Row, RowDialect},
+    catalogue::{Catalogue, Row, RowDialect, SettingRow},
     compatible::Compatible,
 };
 
@@ -52,10 +52,20 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = (dialect, model, body);
         None
     }
-    /// What follows the base URL.
-    fn path(&self, dialect: Dialect, model: &str, stream: bool) -> Cow<'static, str>;
-    /// Puts the credential on a request. `None` when none is configured (local servers).
-    fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()>;
+    /// What follows the base URL. A model's id that goes into it is a [`segment`].
+    fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>>;
+    /// The name of a model in a request's body.
+    fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> &'a str {
+        let _ = settings;
+        model
+    }
+    /// Where its list of models is, behind the base URL; `None` where it has none of ours.
+    fn models_path(&self) -> Option<&'static str> {
+        Some("models")
+    }
+    /// Puts the credential on a request that is otherwise complete. `None` when none is configured
+    /// (local servers) or the client brings its own. `now` is for signatures that hold the time.
+    fn sign(&self, with: Option<&Credential>, now: SystemTime, request: &mut http::Request<Bytes>) -> Result<()>;
     /// Whether [`Self::adjust`] has anything to say of this dialect.
     fn adjusts(&self, dialect: Dialect) -> bool {
         let _ = dialect;
@@ -93,29 +103,76 @@ pub struct EmbeddingOffer {
     pub batch: usize,
 }
 
-/// One key of a provider.
+/// What is asked of a vendor, as far as the address of the request depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    pub dialect: Dialect,
+    /// The upstream's own id.
+    pub model: &'a str,
+    pub stream: bool,
+    pub settings: &'a ProviderSettings,
+}
+
+/// What authorizes a request.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    pub secret: SecretString,
-    /// Which of the provider's keys it is, as the log names it: its place in the list. Nothing
-    /// derived from the secret, not even a hash, is ever written anywhere (rule X4).
+    pub grant: Grant,
+    /// How the log names it: a key's place in the provider's list, or where a token comes from.
+    /// Nothing derived from the secret, not even a hash, is ever written anywhere (rule X4).
     pub label: String,
 }
 
+/// The kinds of credentials.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// A key that stays the same.
+    Key(SecretString),
+    /// An access token, fetched and soon to expire.
+    Token(Token),
+    /// What AWS signs with.
+    Aws(AwsKeys),
+}
+
+/// An access token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    pub token: SecretString,
+    /// The project its owner belongs to.
+    pub project: Option<String>,
+    /// The project that pays, where it is not the one that serves.
+    pub quota_project: Option<String>,
+}
+
+/// A pair of AWS keys, with a session token where they are temporary.
+#[derive(Debug, Clone)]
+pub struct AwsKeys {
+    pub access_key: String,
+    pub secret_key: SecretString,
+    pub session_token: Option<SecretString>,
+}
+
 /// What the configuration needs to know of a vendor before anything is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Known {
     pub name: &'static str,
     /// Variables that may hold the key, the canonical one first.
     pub key_env: &'static [String],
-    /// `None` when the operator must give it.
+    /// `None` when the operator must give it. May hold places for settings (`{region}`).
     pub base_url: Option<&'static str>,
+    /// Addresses for some regions or locations, where the base URL is another.
+    pub placed_base_urls: Option<&'static BTreeMap<String, String>>,
     /// Whether calling it without a key is pointless.
     pub needs_key: bool,
     /// The port of a server on this machine.
     pub local_port: Option<u16>,
     /// Looked for on this machine without being configured.
     pub discover: bool,
+    /// How it may be authorized, the usual way first.
+    pub credentials: &'static [CredentialKind],
+    /// The settings that mean something to it.
+    pub settings: Option<&'static BTreeMap<Setting, SettingRow>>,
+    /// Its models are called by names of their deployments.
+    pub deployments: bool,
 }
 
 /// The vendor of this catalogue name.
@@ -155,8 +212,31 @@ fn of_row(row: &'static Row) -> Box<dyn Provider> {
 impl Credential {
     /// The key at `place` (from 1) of a provider's list.
     pub fn new(place: usize, secret: SecretString) -> Self {
-        Self { secret, label: format!("key {place}") }
+        Self { grant: Grant::Key(secret), label: format!("key {place}") }
     }
+
+    /// What goes into a header as it is: a key or a token.
+    pub fn bearer(&self) -> Result<&SecretString> {
+        match &self.grant {
+            Grant::Key(secret) => Ok(secret),
+            Grant::Token(token) => Ok(&token.token),
+            Grant::Aws(_) => Err(Error::Internal { message: format!("{} signs and is not sent", self.label) }),
+        }
+    }
+}
+
+/// A model's id as one segment of a path. What has a meaning in an address is escaped, so that a
+/// client's words lead nowhere else (rule X3).
+pub fn segment(model: &str) -> Result<Cow<'_, str>> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'@' | b':');
+    if model.is_empty() || model == "." || model == ".." {
+        return Err(Error::invalid("The model id makes no usable address.", "model", "invalid_value"));
+    }
+    if model.bytes().all(is_plain) {
+        return Ok(model.into());
+    }
+    let escape = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    Ok(model.bytes().map(escape).collect::<String>().into())
 }
 
 // === impl Known ===
@@ -170,6 +250,10 @@ impl Known {
             needs_key: row.needs_key(),
             local_port: row.local.as_ref().map(|local| local.port),
             discover: row.local.as_ref().is_some_and(|local| local.discover),
+            placed_base_urls: Some(&row.base_urls),
+            credentials: &row.credentials,
+            settings: Some(&row.settings),
+            deployments: row.deployments,
         }
     }
 }
@@ -181,7 +265,30 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn credential(secret: &str) -> Credential {
-        Credential { secret: secret.into(), label: "k".into() }
+        Credential { grant: Grant::Key(secret.into()), label: "k".into() }
+    }
+
+    /// A question without settings.
+    pub(crate) fn ask(dialect: Dialect, model: &str, stream: bool) -> Ask<'_> {
+        static NONE: LazyLock<ProviderSettings> = LazyLock::new(ProviderSettings::default);
+        Ask { dialect, model, stream, settings: &NONE }
+    }
+
+    /// X3: nothing that a client writes as a model leads out of its place in a path.
+    #[test]
+    fn a_model_is_one_segment_of_a_path() {
+        for (model, expected) in [
+            ("claude-haiku-4-5@20251001", "claude-haiku-4-5@20251001"),
+            ("anthropic.claude:0", "anthropic.claude:0"),
+            ("a/b?c#d%2e", "a%2Fb%3Fc%23d%252e"),
+            ("../x", "..%2Fx"),
+            ("é", "%C3%A9"),
+        ] {
+            assert_eq!(segment(model).unwrap(), expected);
+        }
+        for model in ["", ".", ".."] {
+            assert!(segment(model).is_err());
+        }
     }
 
     #[test]

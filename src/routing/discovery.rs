@@ -2,18 +2,22 @@
 //! for. Asking for a list calls no model and costs nothing (rule K6); a server that is not there
 //! is simply not listed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Method, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::table::{Table, Upstream};
 use crate::{
     error::{Error, Result},
-    upstream::transport::Clients,
+    upstream::{credentials::Wire, transport::Clients},
 };
 
 /// How long one list may take.
@@ -32,7 +36,10 @@ pub enum Whom {
 /// Asks providers for their lists once, slow ones beside quick ones. One that does not answer
 /// keeps the list it had, unless it was only looked for, not configured: then it is gone.
 pub async fn refresh(table: &Table, clients: &Clients, whom: Whom) {
-    let is_asked = |upstream: &&Arc<Upstream>| upstream.is_remote() && (whom == Whom::Everybody || upstream.is_implied);
+    let can_tell = |upstream: &Upstream| {
+        upstream.is_remote() && upstream.provider.models_path().is_some() && !upstream.takes_the_clients_credential()
+    };
+    let is_asked = |upstream: &&Arc<Upstream>| can_tell(upstream) && (whom == Whom::Everybody || upstream.is_implied);
     let upstreams: Vec<Arc<Upstream>> = table.upstreams().filter(is_asked).cloned().collect();
     stream::iter(upstreams)
         .for_each_concurrent(AT_ONCE, |upstream| async move {
@@ -47,7 +54,8 @@ pub async fn refresh(table: &Table, clients: &Clients, whom: Whom) {
 
 /// A provider's own model ids. Waits up to `PATIENCE`.
 pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>> {
-    let uri = Uri::try_from(format!("{}/models", upstream.base_url))
+    let Some(path) = upstream.provider.models_path() else { return Ok(Vec::new()) };
+    let uri = Uri::try_from(format!("{}/{path}", upstream.base_url))
         .map_err(|_| Error::Internal { message: "the base URL makes no valid request".into() })?;
     let mut request = http::Request::new(Bytes::new());
     *request.method_mut() = Method::GET;
@@ -55,7 +63,9 @@ pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>>
     for (name, value) in &upstream.config.headers {
         request.headers_mut().insert(name, value.clone());
     }
-    upstream.provider.sign(upstream.keys.credential(0), &mut request)?;
+    let wire = Wire { clients, connection: &upstream.connection };
+    let credential = upstream.keys.credential(0, &wire, Instant::now() + PATIENCE).await?;
+    upstream.provider.sign(credential.as_deref(), SystemTime::now(), &mut request)?;
     let (status, body) = clients.fetch(&upstream.connection, request, PATIENCE).await?;
     if !status.is_success() {
         return Err(Error::BadReply { message: format!("the model list answered {status}") });

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::{
+    authorize::{addressed, authorize, is_unauthorized},
     dropped,
     order::{InFlight, order},
     prepare::{Prepared, Source, WayBack, client},
@@ -46,7 +47,12 @@ use crate::{
     error::{Class, Error, Result, Verdict},
     ir,
     layers::{Limiters, Scope, Settlement},
+    providers::Credential,
     telemetry::Endpoint,
+    upstream::{
+        credentials::{Lent, Wire},
+        transport::Clients,
+    },
     wire::{self, Asked, ClientDialect, Memo, Relay, translate},
 };
 
@@ -58,6 +64,7 @@ const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 pub struct Dispatch {
     table: Arc<ArcSwap<Table>>,
     limiters: Arc<Limiters>,
+    clients: Arc<Clients>,
     upstream: BoxCloneSyncService<Call, Reply, Error>,
     replay: Arc<Replay>,
 }
@@ -65,6 +72,7 @@ pub struct Dispatch {
 /// One walk over the targets.
 struct Walk {
     limiters: Arc<Limiters>,
+    clients: Arc<Clients>,
     upstream: BoxCloneSyncService<Call, Reply, Error>,
     replay: Arc<Replay>,
     source: Source,
@@ -111,9 +119,10 @@ impl Dispatch {
     pub fn new(
         table: Arc<ArcSwap<Table>>,
         limiters: Arc<Limiters>,
+        clients: Arc<Clients>,
         upstream: BoxCloneSyncService<Call, Reply, Error>,
     ) -> Self {
-        Self { table, limiters, upstream, replay: Arc::new(Replay::new(Bounds::default())) }
+        Self { table, limiters, clients, upstream, replay: Arc::new(Replay::new(Bounds::default())) }
     }
 }
 
@@ -130,6 +139,7 @@ impl Service<Inbound> for Dispatch {
         let settlement = Settlement::new(&mut inbound);
         let walk = Walk {
             limiters: Arc::clone(&self.limiters),
+            clients: Arc::clone(&self.clients),
             upstream: self.upstream.clone(),
             attempts: settlement.attempts(),
             settlement,
@@ -224,8 +234,7 @@ impl Walk {
         }
         loop {
             let turn = turns.pop_front().flatten();
-            let call = self.call(route, prepared, turn, !turns.is_empty())?;
-            let error = match self.upstream.clone().oneshot(call).await {
+            let error = match self.try_key(route, prepared, turn, !turns.is_empty()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
@@ -242,6 +251,37 @@ impl Walk {
         }
     }
 
+    /// One key. A fetched one that is refused may have been revoked before its time: it is fetched
+    /// anew, once.
+    async fn try_key(&self, route: &Route, prepared: &Prepared, key: Option<usize>, rotates: bool) -> Result<Reply> {
+        let lent = self.lend(route, key).await?;
+        let call = self.call(route, prepared, lent.as_deref(), rotates)?;
+        let error = match self.upstream.clone().oneshot(call).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        let Some((key, lent)) = key.zip(lent).filter(|_| is_unauthorized(&error)) else {
+            return Err(addressed(route, error));
+        };
+        if !route.upstream.keys.forgot(key, &lent) {
+            return Err(error);
+        }
+        let lent = self.lend(route, Some(key)).await?;
+        let call = self.call(route, prepared, lent.as_deref(), rotates)?;
+        self.upstream.clone().oneshot(call).await
+    }
+
+    async fn lend<'a>(&self, route: &'a Route, key: Option<usize>) -> Result<Option<Lent<'a>>> {
+        let Some(key) = key else { return Ok(None) };
+        let wire = Wire { clients: &self.clients, connection: &route.target.connection };
+        route.upstream.keys.credential(key, &wire, self.deadline(route)).await
+    }
+
+    /// The total clock of the call, by this route's rules.
+    fn deadline(&self, route: &Route) -> Instant {
+        after(self.source.inbound.started, route.target.policy.deadlines.total)
+    }
+
     /// The provider's requests and tokens per minute; its concurrency is the slots layer's.
     fn reserve(&self, route: &Route) -> Result<Reservation> {
         let limits = Limits { concurrent: None, ..route.upstream.config.limits };
@@ -254,11 +294,10 @@ impl Walk {
     }
 
     /// The exchange under one key.
-    fn call(&self, route: &Route, prepared: &Prepared, key: Option<usize>, rotates: bool) -> Result<Call> {
+    fn call(&self, route: &Route, prepared: &Prepared, with: Option<&Credential>, rotates: bool) -> Result<Call> {
         let mut request = prepared.request.clone();
-        let credential = key.and_then(|key| route.upstream.keys.credential(key));
-        route.upstream.provider.sign(credential, &mut request)?;
         let inbound = &self.source.inbound;
+        authorize(route, with, &inbound.headers, &mut request)?;
         Ok(Call {
             id: inbound.id,
             target: Arc::clone(&route.target),
@@ -266,7 +305,7 @@ impl Walk {
             expects: expects(inbound.endpoint),
             stream: inbound.stream,
             request,
-            deadline: after(inbound.started, route.target.policy.deadlines.total),
+            deadline: self.deadline(route),
             rotates,
             attempts: self.attempts.clone(),
         })

@@ -1,7 +1,7 @@
 //! The provider catalogue as the configuration needs to know it.
 
 use crate::{
-    config::{BUILTIN, Known, KnownKind},
+    config::{BUILTIN, Known, KnownKind, KnownSetting},
     providers,
 };
 
@@ -11,8 +11,23 @@ pub fn known() -> Known {
         name: kind.name.to_owned(),
         key_env: kind.key_env.to_vec(),
         default_base_url: kind.base_url.map(ToOwned::to_owned),
+        placed_base_urls: placed(&kind),
         needs_key: kind.needs_key,
         local: kind.discover,
+        credentials: kind.credentials.to_vec(),
+        settings: settings(&kind),
+        deployments: kind.deployments,
     });
     Known { kinds: kinds.collect() }
+}
+
+fn placed(kind: &providers::Known) -> Vec<(String, String)> {
+    let all = kind.placed_base_urls.into_iter().flatten();
+    all.map(|(place, address)| (place.clone(), address.clone())).collect()
+}
+
+fn settings(kind: &providers::Known) -> Vec<KnownSetting> {
+    let all = kind.settings.into_iter().flatten();
+    all.map(|(setting, row)| KnownSetting { setting: *setting, env: row.env.clone(), default: row.default.clone() })
+        .collect()
 }

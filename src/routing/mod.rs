@@ -1,6 +1,7 @@
 //! From a model's name to an answer: which targets serve it ([`table`]), in what order they are
 //! tried and how bytes reach them ([`dispatch`]), and what each provider has ([`discovery`]).
 
+mod authorize;
 pub mod discovery;
 pub mod dispatch;
 mod dropped;

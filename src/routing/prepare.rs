@@ -19,6 +19,7 @@ use crate::{
     call::{Dialect, Inbound},
     error::{Error, Result},
     ir,
+    providers::Ask,
     wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, signature},
 };
 
@@ -88,11 +89,7 @@ impl Source {
 
     fn pass(&self, route: &Route, dialect: Dialect, facts: &Facts<'_>, body: json::Object<'_>) -> Written {
         let mut edits = body.edit();
-        let mut model = String::with_capacity(facts.model.len() + 2);
-        json::push_string(&mut model, facts.model);
-        if edits.get("model") != Some(&model) {
-            edits.set("model", model);
-        }
+        name(route, &mut edits);
         let losses = route.upstream.provider.adjust(dialect, facts, &mut edits);
         let body = edits.into_bytes(&self.inbound.body);
         Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough, losses }
@@ -109,8 +106,9 @@ impl Source {
         };
         let encoded = upstream.encode(&signature::stripped(&request), facts)?;
         let (mut losses, mut body) = (encoded.losses, encoded.body);
-        if route.upstream.provider.adjusts(dialect) {
+        if route.upstream.provider.adjusts(dialect) || route.wire_model() != facts.model {
             let mut edits = json::Object::parse(&body)?.edit();
+            name(route, &mut edits);
             losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
             body = edits.into_bytes(&body);
         }
@@ -147,7 +145,8 @@ impl Source {
     }
 
     fn request(&self, route: &Route, dialect: Dialect, body: Bytes, extra: HeaderMap) -> Result<http::Request<Bytes>> {
-        let path = route.upstream.provider.path(dialect, &route.target.model, self.inbound.stream);
+        let (model, settings) = (&*route.target.model, &route.upstream.config.settings);
+        let path = route.upstream.provider.path(&Ask { dialect, model, stream: self.inbound.stream, settings })?;
         self.request_to(route, dialect, &path, body, extra)
     }
 
@@ -195,6 +194,16 @@ impl Source {
                 headers.append(*name, value.clone());
             }
         }
+    }
+}
+
+/// Writes the model's name as the upstream wants it.
+fn name(route: &Route, body: &mut json::Edits<'_>) {
+    let name = route.wire_model();
+    let mut model = String::with_capacity(name.len() + 2);
+    json::push_string(&mut model, name);
+    if body.get("model").is_some_and(|written| written != model) {
+        body.set("model", model);
     }
 }
 
@@ -347,7 +356,8 @@ headers = { x-own = "3" }
     fn a_signed_request_shows_no_secret() {
         let route = route("openai/gpt-5-mini");
         let mut request = Source::new(hello("x", false), replay()).prepare(&route).unwrap().request;
-        route.upstream.provider.sign(route.upstream.keys.credential(0), &mut request).unwrap();
+        let credential = crate::providers::Credential::new(1, route.upstream.config.api_keys[0].clone());
+        route.upstream.provider.sign(Some(&credential), std::time::UNIX_EPOCH, &mut request).unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer sk-one");
         assert!(request.headers()["authorization"].is_sensitive());
         assert!(!format!("{request:?} {route:?}").contains("sk-one"));

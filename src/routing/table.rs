@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{known::known, order::Load};
 use crate::{
-    call::{Caller, Connection, Limits, Price, Target},
+    call::{Caller, Connection, Credentials, Limits, Price, Target},
     config::{BUILTIN, Config, ModelConfig, ProviderConfig, Strategy},
     error::{Error, Result},
     providers::{
@@ -25,7 +25,10 @@ use crate::{
         prices::{Prices, Tariff},
     },
     telemetry::PlaceMetrics,
-    upstream::KeyRing,
+    upstream::{
+        KeyRing,
+        credentials::{self, Kept},
+    },
 };
 
 /// Ad-hoc targets kept for the next call; further ones are made anew each time.
@@ -109,8 +112,9 @@ impl Table {
         Self::after(config, None)
     }
 
-    /// Builds the table that follows `old`. A provider that stayed keeps its model list and its
-    /// slots, which are still held by open calls (rule Q2); resting keys start anew.
+    /// Builds the table that follows `old`. A provider that stayed keeps its model list, a
+    /// credential that was fetched, and its slots, which are still held by open calls (rule Q2);
+    /// resting keys start anew.
     pub fn after(config: Arc<Config>, old: Option<&Self>) -> Self {
         let configured = config.providers.values().map(|provider| (Arc::clone(provider), false));
         let implied = implied(&config).into_iter().map(|provider| (Arc::new(provider), true));
@@ -358,6 +362,15 @@ impl Plan {
     }
 }
 
+// === impl Route ===
+
+impl Route {
+    /// The model's name in a request's body.
+    pub fn wire_model(&self) -> &str {
+        self.upstream.provider.wire_model(&self.target.model, &self.upstream.config.settings)
+    }
+}
+
 // === impl Upstream ===
 
 impl Upstream {
@@ -365,10 +378,14 @@ impl Upstream {
         let provider = providers::provider(&config.kind)?;
         let base_url = config.base_url.as_deref()?.trim_end_matches('/').to_owned();
         let credential = |(place, secret): (usize, &SecretString)| Credential::new(place + 1, secret.clone());
+        let keys = match credentials::source(&config.credentials) {
+            Some(source) => KeyRing::fetching(Arc::new(Kept::new(&config.name, source))),
+            None => KeyRing::new(config.api_keys.iter().enumerate().map(credential).collect()),
+        };
         Some(Self {
             provider,
             base_url,
-            keys: KeyRing::new(config.api_keys.iter().enumerate().map(credential).collect()),
+            keys,
             connection: Connection {
                 connect_timeout: whole.policy(&config.name, None).deadlines.connect,
                 http2_prior_knowledge: config.http2,
@@ -389,7 +406,17 @@ impl Upstream {
         if before.config.limits.concurrent == self.config.limits.concurrent {
             self.slots.clone_from(&before.slots);
         }
+        if before.config.credentials == self.config.credentials
+            && let Some(kept) = before.keys.source()
+        {
+            self.keys = KeyRing::fetching(Arc::clone(kept));
+        }
         self
+    }
+
+    /// Whether the client's own credential goes to it.
+    pub fn takes_the_clients_credential(&self) -> bool {
+        matches!(self.config.credentials, Credentials::Client)
     }
 
     /// Whether it is reached over a socket.

@@ -2,10 +2,12 @@
 //! up, rules between fields kept. Collects problems; the first one stops nothing.
 
 mod context;
+mod credentials;
 mod keys;
 mod models;
 mod prices;
 mod providers;
+mod settings;
 
 use std::{
     fs, io,

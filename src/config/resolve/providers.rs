@@ -5,9 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use http::{HeaderName, HeaderValue, Uri};
 use secrecy::SecretString;
 
-use super::context::{Context, limits};
+use super::{
+    context::{Context, limits},
+    credentials,
+    settings::{self, Settled, settings},
+};
 use crate::config::{
-    BUILTIN, Known, KnownKind, Limits, ProviderConfig, Rules,
+    BUILTIN, Credentials, Known, KnownKind, Limits, ProviderConfig, ProviderSettings, Rules,
     document::Path,
     file::{self, File},
     known::nearest,
@@ -54,13 +58,21 @@ fn discover(file: &File, globals: &Globals, all: &mut Providers, cx: &mut Contex
         let configured =
             file.providers.contains_key(&kind.name) || all.ready.values().any(|provider| provider.kind == kind.name);
         let Some((variable, key)) = key_variable(kind, cx).filter(|_| !configured) else { continue };
-        if kind.default_base_url.is_none() {
+        let Settled { settings, origins } = settings::standing(kind, cx);
+        let Some(Ok(address)) = settings::address(kind, &settings) else {
             let name = &kind.name;
             cx.warnings
                 .push(format!("{variable} is set, but `{name}` needs an address too: [providers.{name}] base-url"));
             continue;
-        }
-        let provider = ProviderConfig { api_keys: vec![key], discovered: Some(variable), ..plain(kind, globals) };
+        };
+        let provider = ProviderConfig {
+            base_url: Some(address),
+            api_keys: vec![key],
+            settings,
+            origins,
+            discovered: Some(variable),
+            ..plain(kind, globals)
+        };
         all.names.push(kind.name.clone());
         all.ready.insert(kind.name.clone(), Arc::new(provider));
     }
@@ -73,6 +85,9 @@ pub(super) fn plain(kind: &KnownKind, globals: &Globals) -> ProviderConfig {
         kind: kind.name.clone(),
         base_url: kind.default_base_url.clone(),
         api_keys: Vec::new(),
+        credentials: Credentials::default(),
+        settings: ProviderSettings::default(),
+        origins: BTreeMap::new(),
         headers: globals.headers.clone(),
         limits: globals.limits,
         http2: false,
@@ -94,15 +109,24 @@ fn provider(name: &str, set: &file::Provider, globals: &Globals, cx: &mut Contex
     let models = set.models.iter().enumerate();
     let models = models.filter_map(|(at, text)| cx.text(&path.key("models").item(at), text)).collect();
     let kind = kind?;
-    let api_keys = api_keys(set, kind, &path, cx);
-    if kind.default_base_url.is_none() && set.base_url.is_none() && kind.name != BUILTIN {
-        let fix = "say where the server is, like `base-url = \"http://127.0.0.1:8000/v1\"`".to_owned();
-        cx.draft.add_unless_known(&path.key("base-url"), Fault::Missing { field: "base-url", fix });
-    }
+    let chosen = credentials::chosen(set, kind, &path, cx);
+    let api_keys = match &chosen {
+        None | Some(Credentials::Keys) => api_keys(set, kind, &path, cx),
+        Some(_) => Vec::new(),
+    };
+    let credentials = credentials::decide(chosen, &api_keys, set, kind, &path, cx);
+    let Settled { settings, origins } = settings(set, kind, &path, cx);
+    let base_url = match set.base_url {
+        Some(_) => written_url,
+        None => standing_url(kind, &settings, &path, cx),
+    };
     Some(ProviderConfig {
         name: name.to_owned(),
-        base_url: written_url.or_else(|| kind.default_base_url.clone()),
+        base_url,
         api_keys,
+        credentials,
+        settings,
+        origins,
         headers: merged(&globals.headers, &own_headers),
         limits: nearest_limits(globals.limits, limits(&set.limits)),
         http2: set.http2.unwrap_or(false),
@@ -111,6 +135,20 @@ fn provider(name: &str, set: &file::Provider, globals: &Globals, cx: &mut Contex
         rules,
         ..plain(kind, globals)
     })
+}
+
+/// The catalogue's address, for a section that names none.
+fn standing_url(kind: &KnownKind, settings: &ProviderSettings, path: &Path, cx: &mut Context<'_>) -> Option<String> {
+    match settings::address(kind, settings) {
+        Some(Ok(address)) => return Some(address),
+        Some(Err(setting)) => settings::missing(setting, kind, path, cx),
+        None if kind.name == BUILTIN => {}
+        None => {
+            let fix = "say where the server is, like `base-url = \"http://127.0.0.1:8000/v1\"`".to_owned();
+            cx.draft.add_unless_known(&path.key("base-url"), Fault::Missing { field: "base-url", fix });
+        }
+    }
+    None
 }
 
 fn check_name(name: &str, path: &Path, cx: &mut Context<'_>) {
@@ -176,7 +214,9 @@ fn api_keys(set: &file::Provider, kind: &KnownKind, path: &Path, cx: &mut Contex
 /// The key in the catalogue's variable, for a section that names none. It goes to the catalogue's
 /// own address only: a key is not sent to wherever `base-url` happens to point.
 fn standing_key(set: &file::Provider, kind: &KnownKind, path: &Path, cx: &mut Context<'_>) -> Vec<SecretString> {
-    let own_address = set.base_url.is_none() || kind.default_base_url.is_none();
+    // An address that is the operator's own in any case may as well be written out.
+    let is_fixed = kind.default_base_url.as_ref().is_some_and(|address| !address.contains("{resource}"));
+    let own_address = set.base_url.is_none() || !is_fixed;
     if let Some((_, key)) = key_variable(kind, cx).filter(|_| own_address) {
         return vec![key];
     }

@@ -15,14 +15,17 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, time::Duration};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use self::{directives::Directives, request::Asked};
-use super::{Credential, EmbeddingOffer, Known, Provider};
+use super::{Ask, Credential, EmbeddingOffer, Known, Provider};
 use crate::{call::Dialect, error::Result, wire::embeddings::Format};
 
 /// Where requests for the built-in model go. The transport answers this scheme by itself.
@@ -127,11 +130,11 @@ impl Provider for Builtin {
         &[Dialect::OpenAiChat]
     }
 
-    fn path(&self, _dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {
-        "chat/completions".into()
+    fn path(&self, _ask: &Ask<'_>) -> Result<Cow<'static, str>> {
+        Ok("chat/completions".into())
     }
 
-    fn sign(&self, _with: Option<&Credential>, _request: &mut http::Request<Bytes>) -> Result<()> {
+    fn sign(&self, _with: Option<&Credential>, _now: SystemTime, _request: &mut http::Request<Bytes>) -> Result<()> {
         Ok(())
     }
 
@@ -159,6 +162,10 @@ impl Builtin {
             needs_key: false,
             local_port: None,
             discover: false,
+            placed_base_urls: None,
+            credentials: &[],
+            settings: None,
+            deployments: false,
         }
     }
 }

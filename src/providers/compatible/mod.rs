@@ -19,7 +19,7 @@ mod tool_ids;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, header::AUTHORIZATION};
@@ -28,7 +28,7 @@ use secrecy::ExposeSecret;
 pub use self::fields::ask_for_usage;
 use self::{losses::Losses, messages::Rules};
 use super::{
-    Credential, EmbeddingOffer, Provider,
+    Ask, Credential, EmbeddingOffer, Grant, Provider,
     catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Row},
 };
 use crate::{
@@ -65,15 +65,15 @@ impl Provider for Compatible {
         responses.is_needed(model, body).then_some(Dialect::OpenAiResponses)
     }
 
-    fn path(&self, dialect: Dialect, _model: &str, _stream: bool) -> Cow<'static, str> {
-        match dialect {
+    fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>> {
+        Ok(match ask.dialect {
             Dialect::OpenAiChat => "chat/completions".into(),
             Dialect::OpenAiResponses => "responses".into(),
             Dialect::Anthropic => "messages".into(),
-        }
+        })
     }
 
-    fn sign(&self, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
+    fn sign(&self, with: Option<&Credential>, _now: SystemTime, request: &mut http::Request<Bytes>) -> Result<()> {
         sign(self.row.auth, with, request)
     }
 
@@ -158,11 +158,16 @@ fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
 /// Puts the key where the vendor looks for it. The header is marked so that nothing prints it.
 pub(super) fn sign(auth: Auth, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
     let Some(with) = with else { return Ok(()) };
-    let secret = with.secret.expose_secret();
+    let secret = with.bearer()?.expose_secret();
     let unusable =
         |_| Error::Internal { message: format!("The key {} holds characters that no header may carry.", with.label) };
     let (name, value) = match auth {
+        // A token is borne, whatever the vendor's own header for keys is.
+        Auth::None | Auth::XApiKey | Auth::ApiKey if matches!(with.grant, Grant::Token(_)) => {
+            (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {secret}")))
+        }
         Auth::None => return Ok(()),
+        Auth::ApiKey => (http::HeaderName::from_static("api-key"), HeaderValue::try_from(secret)),
         Auth::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {secret}"))),
         Auth::XApiKey => (http::HeaderName::from_static("x-api-key"), HeaderValue::try_from(secret)),
     };

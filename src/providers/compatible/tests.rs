@@ -384,7 +384,7 @@ fn keys_travel_as_the_row_says() {
     let signed = |vendor: &str, key: Option<&str>| {
         let mut request = http::Request::new(Bytes::new());
         let key = key.map(credential);
-        provider(vendor).unwrap().sign(key.as_ref(), &mut request).map(|()| request)
+        provider(vendor).unwrap().sign(key.as_ref(), std::time::UNIX_EPOCH, &mut request).map(|()| request)
     };
     let request = signed("groq", Some("gsk")).unwrap();
     assert_eq!(request.headers()["authorization"], "Bearer gsk");

@@ -29,6 +29,10 @@ api-key = "sk-4"
 type = "anthropic"
 base-url = "http://127.0.0.1:3/v1"
 api-key = "sk-5"
+[providers.own]
+type = "anthropic"
+base-url = "http://127.0.0.1:5/v1"
+credentials = "client"
 [providers.tight]
 type = "openai-compatible"
 base-url = "http://127.0.0.1:4/v1"
@@ -90,8 +94,12 @@ fn house(script: impl IntoIterator<Item = Result<Reply>>) -> House {
         .layer(SlotsLayer)
         .layer(ClocksLayer)
         .service(upstream);
-    let dispatch =
-        Dispatch::new(Arc::new(ArcSwap::from_pointee(table(TEXT))), Arc::default(), BoxCloneSyncService::new(stack));
+    let dispatch = Dispatch::new(
+        Arc::new(ArcSwap::from_pointee(table(TEXT))),
+        Arc::default(),
+        Arc::default(),
+        BoxCloneSyncService::new(stack),
+    );
     House { dispatch, asked, log: Lines::listen_json(), started: Instant::now() }
 }
 
@@ -371,4 +379,45 @@ async fn a_forbidden_model_is_not_found() {
 fn no_total_is_too_long() {
     let now = Instant::now();
     assert!(after(now, Duration::MAX) > now + Duration::from_secs(600));
+}
+
+// === the client's own credential ===
+
+fn carrying(pairs: &[(&'static str, &'static str)]) -> Inbound {
+    let mut inbound = hello("own/m", false);
+    inbound.headers.extend(
+        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))),
+    );
+    inbound
+}
+
+/// A4, regression 73: the client's header goes on as it came, and no other beside it.
+#[tokio::test(start_paused = true)]
+async fn the_clients_own_credential_travels() {
+    for (header, sent) in [("authorization", "Bearer sk-ant-oat-X"), ("x-api-key", "sk-own")] {
+        let house = house([Ok(whole(MESSAGE))]);
+        house.ask(carrying(&[(header, sent)])).await.unwrap();
+        assert_eq!(house.keys(), [sent.trim_start_matches("Bearer ")]);
+        assert!(!house.log.text().contains("sk-"), "X4: {}", house.log.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_a_credential_is_told_where_to_put_it() {
+    let house = house([]);
+    let failure = house.ask(carrying(&[])).await.unwrap_err();
+    assert_eq!(failure.error.status(), StatusCode::UNAUTHORIZED);
+    assert!(failure.error.message().contains("x-sluis-key"), "{}", failure.error);
+    assert!(house.asked().is_empty());
+}
+
+/// M1: what the upstream says of the client's own credential is the client's to hear.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_clients_credential_is_its_own() {
+    for (code, expected) in [(401, StatusCode::UNAUTHORIZED), (403, StatusCode::FORBIDDEN)] {
+        let house = house([Err(status(code))]);
+        let failure = house.ask(carrying(&[("authorization", "Bearer x")])).await.unwrap_err();
+        assert_eq!((failure.error.status(), failure.error.message()), (expected, format!("said {code}")));
+        assert_eq!(failure.error.kind().code.as_deref(), Some("invalid_api_key"));
+    }
 }

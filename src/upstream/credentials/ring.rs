@@ -1,16 +1,23 @@
 //! The keys of one provider: they take turns, and one that was refused is set aside for a while.
 //!
+//! A credential that is fetched is one more key of the ring.
+//!
 //! Cost: one atomic add and one atomic load per key for a call; no lock.
 
 use std::{
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
+use super::{Kept, Wire};
 use crate::{
-    error::{Class, Error},
+    error::{Class, Error, Result},
     providers::Credential,
 };
 
@@ -32,17 +39,38 @@ pub struct KeyRing {
 
 #[derive(Debug)]
 struct Key {
-    credential: Credential,
+    held: Held,
     /// Milliseconds after the ring's epoch until which this key is left alone.
     rests_until: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Held {
+    Fixed(Credential),
+    Fetched(Arc<Kept>),
+}
+
+/// A credential for one exchange.
+#[derive(Debug)]
+pub enum Lent<'a> {
+    Fixed(&'a Credential),
+    Fetched(Arc<Credential>),
 }
 
 // === impl KeyRing ===
 
 impl KeyRing {
     pub fn new(credentials: Vec<Credential>) -> Self {
-        let keys =
-            credentials.into_iter().map(|credential| Key { credential, rests_until: AtomicU64::new(0) }).collect();
+        Self::of(credentials.into_iter().map(Held::Fixed))
+    }
+
+    /// The ring of one credential that is fetched.
+    pub fn fetching(kept: Arc<Kept>) -> Self {
+        Self::of([Held::Fetched(kept)])
+    }
+
+    fn of(all: impl IntoIterator<Item = Held>) -> Self {
+        let keys = all.into_iter().map(|held| Key { held, rests_until: AtomicU64::new(0) }).collect();
         Self { keys, next: AtomicUsize::new(0), epoch: Instant::now() }
     }
 
@@ -70,8 +98,33 @@ impl KeyRing {
         !self.keys.is_empty() && self.keys.iter().all(|key| key.rests_until.load(Ordering::Relaxed) > now)
     }
 
-    pub fn credential(&self, index: usize) -> Option<&Credential> {
-        self.keys.get(index).map(|key| &key.credential)
+    /// The credential of this place; one that has to be fetched is waited for, up to `deadline`.
+    pub async fn credential(&self, index: usize, by: &Wire<'_>, deadline: Instant) -> Result<Option<Lent<'_>>> {
+        Ok(match self.keys.get(index).map(|key| &key.held) {
+            Some(Held::Fixed(credential)) => Some(Lent::Fixed(credential)),
+            Some(Held::Fetched(kept)) => Some(Lent::Fetched(kept.get(by, deadline).await?)),
+            None => None,
+        })
+    }
+
+    /// Whether another of the same place is worth a try after this one was refused: a fetched one
+    /// may have been revoked, and is forgotten (rule F3).
+    pub fn forgot(&self, index: usize, lent: &Lent<'_>) -> bool {
+        match (self.keys.get(index).map(|key| &key.held), lent) {
+            (Some(Held::Fetched(kept)), Lent::Fetched(refused)) => {
+                kept.forget(refused);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The source of its credential, where that is fetched.
+    pub fn source(&self) -> Option<&Arc<Kept>> {
+        match self.keys.first().map(|key| &key.held) {
+            Some(Held::Fetched(kept)) => Some(kept),
+            Some(Held::Fixed(_)) | None => None,
+        }
     }
 
     /// Sets a key aside after an error that hangs on it (rule F3). Other errors change nothing.
@@ -101,6 +154,19 @@ impl KeyRing {
 
     fn since_epoch(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+// === impl Lent ===
+
+impl Deref for Lent<'_> {
+    type Target = Credential;
+
+    fn deref(&self) -> &Credential {
+        match self {
+            Self::Fixed(credential) => credential,
+            Self::Fetched(credential) => credential,
+        }
     }
 }
 

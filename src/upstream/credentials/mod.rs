@@ -1,0 +1,56 @@
+//! What authorizes requests to a provider: keys that take turns ([`KeyRing`]), or a token that is
+//! fetched, kept and fetched again before it expires ([`Kept`]).
+//!
+//! A source is asked by the call that needs it, never before: nothing is fetched at the start, and
+//! readiness does not wait for it. Which source a provider has is the configuration's to say; here
+//! is how each is asked.
+
+mod kept;
+mod ring;
+
+use std::{fmt, future::Future, pin::Pin, time::SystemTime};
+
+pub use self::{
+    kept::Kept,
+    ring::{KeyRing, Lent},
+};
+use super::transport::Clients;
+use crate::{
+    call::{Connection, Credentials},
+    providers::Credential,
+};
+
+/// A place where credentials are fetched.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// Fetches one, once, without patience of its own: whoever asks sets the clock. The error is a
+    /// sentence for the operator's log and holds nothing secret and no foreign words.
+    fn fetch<'a>(&'a self, by: &'a Wire<'a>) -> Fetching<'a>;
+}
+
+/// A fetch under way.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, String>> + Send + 'a>>;
+
+/// How a source reaches others, if it must.
+#[derive(Debug, Clone, Copy)]
+pub struct Wire<'a> {
+    pub clients: &'a Clients,
+    pub connection: &'a Connection,
+}
+
+/// A fetched credential.
+#[derive(Debug)]
+pub struct Fetched {
+    pub credential: Credential,
+    /// `None`: it does not expire.
+    pub expires: Option<SystemTime>,
+}
+
+/// The source that a provider's configuration asks for; `None` where keys, or the client's own
+/// credentials, do.
+pub fn source(from: &Credentials) -> Option<Box<dyn Source>> {
+    match from {
+        Credentials::Keys | Credentials::Client | Credentials::Google(_) | Credentials::Aws | Credentials::Entra(_) => {
+            None
+        }
+    }
+}
