@@ -35,12 +35,11 @@ pub(super) fn authorize(
 
 /// An error as the one whose credential it was shall hear it.
 pub(super) fn addressed(route: &Route, error: Error) -> Error {
-    match error {
-        Error::Upstream(error) if route.upstream.takes_the_clients_credential() => {
-            UpstreamError { credential: Whose::Clients, ..*error }.into()
-        }
-        other => other,
+    if !route.upstream.takes_the_clients_credential() {
+        return error;
     }
+    let Error::Upstream(error) = error else { return error };
+    UpstreamError { credential: Whose::Clients, ..*error }.into()
 }
 
 /// Whether another token may be taken where this one was not.

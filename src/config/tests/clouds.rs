@@ -161,9 +161,9 @@ fn entra_takes_what_its_environment_has() {
 
 #[test]
 fn google_looks_where_its_own_tools_do() {
-    let google = |text: &str, env: [(&str, &str); 2]| match provider(text, env).credentials {
-        Credentials::Google(google) => google,
-        other => panic!("{other:?}"),
+    let google = |text: &str, env: [(&str, &str); 2]| {
+        let Credentials::Google(google) = provider(text, env).credentials else { panic!("another kind") };
+        google
     };
     let found = google("[providers.google]", [("GOOGLE_APPLICATION_CREDENTIALS", "/a.json"), ("HOME", "/u")]);
     assert_eq!(found.file.unwrap(), PathBuf::from("/a.json"));
