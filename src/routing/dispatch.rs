@@ -37,7 +37,7 @@ use super::{
     prepare::{Prepared, Source, WayBack, client},
     relay::RelayStream,
     replay::{Bounds, Remembering, Replay},
-    table::{Route, Table},
+    table::{Plan, Route, Table},
 };
 use crate::{
     call::{
@@ -156,7 +156,8 @@ impl Service<Inbound> for Dispatch {
 impl Walk {
     async fn run(mut self, table: Arc<Table>) -> Result<Answer, Failure> {
         let inbound = &self.source.inbound;
-        let plan = match table.plan(&inbound.model, inbound.pinned.as_deref(), &inbound.caller) {
+        let planned = table.plan(&inbound.model, inbound.pinned.as_deref(), &inbound.caller);
+        let plan = match planned.and_then(|plan| self.bound(plan)) {
             Ok(plan) => plan,
             Err(error) => return Err(self.fail(error)),
         };
@@ -176,6 +177,25 @@ impl Walk {
         }
         let none = || Error::NoTarget { message: "No configured target serves this model.".into(), retry_after: None };
         Err(self.fail(best.map_or_else(none, |best| best.error)))
+    }
+
+    /// P4: a request that sends back the reasoning of one target, under the name it was made for, is
+    /// for that target and no other. Under another name the client has changed its mind, and the
+    /// reasoning is left out.
+    fn bound(&self, mut plan: Plan) -> Result<Plan> {
+        let inbound = &self.source.inbound;
+        let origin = client(inbound.dialect)?.made_by(&inbound.body);
+        let Some(origin) = origin.filter(|origin| origin.model == inbound.model) else { return Ok(plan) };
+        plan.routes.retain(|route| *route.target.label == *origin.target);
+        if plan.routes.is_empty() {
+            let message = format!(
+                "The reasoning in this request was made by `{}`, which serves `{}` no longer. Send the conversation \
+                 without its reasoning items.",
+                origin.target, origin.model
+            );
+            return Err(Error::NoTarget { message, retry_after: None });
+        }
+        Ok(plan)
     }
 
     /// Asks one target, within its provider's own limits.
@@ -404,6 +424,8 @@ impl Walk {
             id: client.answer_id(inbound.id),
             created: now.as_secs(),
             legacy_functions: false,
+            request: inbound.body.clone(),
+            target: self.notes.target.as_deref().unwrap_or_default().to_owned(),
         }
     }
 

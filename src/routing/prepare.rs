@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     ir,
     providers::Ask,
-    wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, signature},
+    wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, openai_responses::client::unseal, signature},
 };
 
 /// The client's request, ready to be written for any target.
@@ -90,6 +90,9 @@ impl Source {
     fn pass(&self, route: &Route, dialect: Dialect, facts: &Facts<'_>, body: json::Object<'_>) -> Written {
         let mut edits = body.edit();
         name(route, &mut edits);
+        if let Some(client) = wire::client(dialect) {
+            client.pass_on(&mut edits);
+        }
         let losses = route.upstream.provider.adjust(dialect, facts, &mut edits);
         let body = edits.into_bytes(&self.inbound.body);
         Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough, losses }
@@ -100,6 +103,8 @@ impl Source {
         let owner = upstream.wants_reasoning_back().then(|| self.owner(route));
         let replay = Arc::clone(&self.replay);
         let request = self.decoded()?;
+        let unsealed = unseal(request, &route.target.label);
+        let request = unsealed.as_ref().unwrap_or(request);
         let request = match &owner {
             Some(owner) => replay.restore(owner, request),
             None => Cow::Borrowed(request),

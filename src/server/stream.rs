@@ -28,7 +28,7 @@ use crate::{
     call::{Answer, AnswerBody, ByteStream, Failure},
     error::Error,
     telemetry::InFlight,
-    wire::ClientDialect,
+    wire::{ClientDialect, Minder},
 };
 
 /// The answer to come, and with it all the work behind it.
@@ -37,6 +37,8 @@ pub(super) type Pending = Pin<Box<dyn Future<Output = Result<Answer, Failure>> +
 pub(super) struct EventStream {
     source: Source,
     terms: Terms,
+    /// Where the dialect wants its streams minded.
+    minder: Option<Box<dyn Minder>>,
     /// Fires when the interval may have passed.
     timer: Pin<Box<Sleep>>,
 }
@@ -69,7 +71,8 @@ pub(super) struct Terms {
 impl EventStream {
     pub(super) fn new(source: Source, terms: Terms) -> Self {
         let timer = Box::pin(sleep_until(terms.quiet_since + terms.interval));
-        Self { source, terms, timer }
+        let minder = terms.dialect.minder(terms.id);
+        Self { source, terms, minder, timer }
     }
 
     /// The next bytes of the answer; `None` at its end.
@@ -114,7 +117,11 @@ impl EventStream {
 
     fn fail(&mut self, error: &Error) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.source = Source::Done;
-        self.send(self.terms.dialect.error_frame(error, self.terms.id))
+        let frame = match &mut self.minder {
+            Some(minder) => minder.error_frame(error),
+            None => self.terms.dialect.error_frame(error, self.terms.id),
+        };
+        self.send(frame)
     }
 }
 
@@ -128,7 +135,13 @@ impl http_body::Body for EventStream {
             return this.fail(&Error::ShuttingDown);
         }
         match this.poll_source(context) {
-            Poll::Ready(Some(Ok(bytes))) => this.send(bytes),
+            Poll::Ready(Some(Ok(bytes))) => {
+                let bytes = match &mut this.minder {
+                    Some(minder) => minder.sends(bytes),
+                    None => bytes,
+                };
+                this.send(bytes)
+            }
             Poll::Ready(Some(Err(error))) => this.fail(&error),
             Poll::Ready(None) => {
                 this.source = Source::Done;
@@ -136,7 +149,11 @@ impl http_body::Body for EventStream {
             }
             Poll::Pending => {
                 ready!(this.poll_silence(context));
-                this.send(this.terms.dialect.keep_alive())
+                let sign = match &mut this.minder {
+                    Some(minder) => minder.keep_alive(),
+                    None => this.terms.dialect.keep_alive(),
+                };
+                this.send(sign)
             }
         }
     }

@@ -9,6 +9,7 @@
 pub mod anthropic;
 pub mod embeddings;
 pub mod json;
+pub mod line;
 mod losses;
 mod names;
 pub mod openai_chat;
@@ -23,6 +24,8 @@ use std::collections::{HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use uuid::Uuid;
+
+use self::json::Edits;
 
 pub use crate::call::Tally;
 use crate::{
@@ -45,7 +48,8 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
 pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
     match dialect {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
-        Dialect::OpenAiResponses | Dialect::Anthropic => None,
+        Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
+        Dialect::Anthropic => None,
     }
 }
 
@@ -71,6 +75,22 @@ pub trait ClientDialect: Send + Sync {
     fn error_frame(&self, error: &Error, id: Uuid) -> Bytes;
     /// What may be sent between two events so that nobody thinks the stream dead (rule S7).
     fn keep_alive(&self) -> Bytes;
+    /// Minds the stream of the call of this id, where signs of life and errors must fit what was
+    /// sent before them; otherwise they are always the same.
+    fn minder(&self, id: Uuid) -> Option<Box<dyn Minder>> {
+        let _ = id;
+        None
+    }
+    /// What an upstream of this dialect must not see of a request whose bytes pass.
+    fn pass_on(&self, body: &mut Edits<'_>) {
+        let _ = body;
+    }
+    /// Who made the reasoning that a request sends back, where this dialect's clients carry that
+    /// along (rule P4).
+    fn made_by(&self, body: &[u8]) -> Option<Origin> {
+        let _ = body;
+        None
+    }
     /// An id for an answer that came without one.
     fn answer_id(&self, call: Uuid) -> String;
 }
@@ -139,6 +159,17 @@ pub trait StreamEncoder: Send {
     fn finish(&mut self, out: &mut BytesMut);
 }
 
+/// Stands between one stream and its client, for what is not the answer's own: signs of life and the
+/// end that failed. It sees all that is sent, because some dialects number their events.
+pub trait Minder: Send {
+    /// Whole events on their way to the client; what comes back is sent.
+    fn sends(&mut self, bytes: Bytes) -> Bytes;
+    /// As [`ClientDialect::keep_alive`].
+    fn keep_alive(&mut self) -> Bytes;
+    /// As [`ClientDialect::error_frame`].
+    fn error_frame(&mut self, error: &Error) -> Bytes;
+}
+
 /// Turns an upstream's frames into the client's bytes.
 pub trait Relay: Send {
     /// Takes one frame and pushes what the client shall get for it: nothing, or whole events.
@@ -164,6 +195,19 @@ pub struct Asked {
     pub created: u64,
     /// The question was put in the older words ([`ir::Request::legacy_functions`]).
     pub legacy_functions: bool,
+    /// The question as it was put, for dialects whose answers say it back.
+    pub request: Bytes,
+    /// `provider/model` of who answers.
+    pub target: String,
+}
+
+/// Who made what a client carries along for its maker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `provider/model`.
+    pub target: String,
+    /// The model as the client named it.
+    pub model: String,
 }
 
 /// What an upstream dialect may know of the model it writes for.

@@ -10,7 +10,7 @@ use crate::wire::{Asked, ClientDialect, Encoded, Facts, Memo, UpstreamDialect, o
 const CHAT: &dyn ClientDialect = &OpenAiChat;
 
 fn asked() -> Asked {
-    Asked { model: "public".into(), include_usage: true, id: "chatcmpl-1".into(), created: 1, legacy_functions: false }
+    Asked { model: "public".into(), include_usage: true, id: "chatcmpl-1".into(), created: 1, ..Asked::default() }
 }
 
 fn encode(body: &Value, model: &str) -> Encoded {

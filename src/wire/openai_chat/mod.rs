@@ -15,7 +15,6 @@ mod ids;
 mod images;
 mod in_band;
 mod lenient;
-mod line;
 mod logprobs;
 mod messages;
 mod names;
@@ -40,7 +39,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
-use super::{Asked, ClientDialect, Encoded, Facts, Memo, Relay, StreamDecoder, StreamEncoder, Tally, UpstreamDialect};
+use super::{
+    Asked, ClientDialect, Encoded, Facts, Memo, Relay, StreamDecoder, StreamEncoder, Tally, UpstreamDialect, line,
+};
 use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},

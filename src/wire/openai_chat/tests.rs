@@ -15,7 +15,7 @@ use crate::{
 };
 
 fn asked(include_usage: bool) -> Asked {
-    Asked { model: "fast".into(), include_usage, id: "chatcmpl-own".into(), created: 7, legacy_functions: false }
+    Asked { model: "fast".into(), include_usage, id: "chatcmpl-own".into(), created: 7, ..Asked::default() }
 }
 
 fn frame(data: &str) -> Frame {

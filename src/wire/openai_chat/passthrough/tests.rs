@@ -25,7 +25,7 @@ fn frames(text: &str) -> Vec<Frame> {
 
 fn relay(upstream: &str, include_usage: bool) -> Got {
     let asked =
-        Asked { id: "chatcmpl-ours".into(), model: "ours".into(), created: 7, include_usage, legacy_functions: false };
+        Asked { id: "chatcmpl-ours".into(), model: "ours".into(), created: 7, include_usage, ..Asked::default() };
     let mut relay = Passthrough::new(include_usage).standing_in(&asked);
     let mut out = VecDeque::new();
     let frames = frames(upstream);

@@ -78,9 +78,20 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<Response> {
     Ok(Response { service_tier: answer.service_tier, ..translate::fold(events) })
 }
 
-/// Judges an answer without reading its items.
+/// Judges an answer without reading its items. One that is still under way is what a client asks for
+/// that does not wait for it; only a translation can make nothing of it.
 pub(super) fn accepts(body: &[u8]) -> Result<()> {
-    read(body)?.finish(false).map(drop)
+    whole(body).map(drop)
+}
+
+/// Why an answer ended and what it used; neither of one that is still under way.
+pub(in crate::wire::openai_responses) fn whole(body: &[u8]) -> Result<(Option<Finish>, Option<Usage>)> {
+    let answer = read(body)?;
+    if matches!(answer.status.as_deref(), Some("queued" | "in_progress")) {
+        return Ok((None, None));
+    }
+    let finish = answer.finish(answer.calls())?;
+    Ok((Some(finish), answer.usage.as_ref().map(Counts::usage)))
 }
 
 fn read(body: &[u8]) -> Result<Answer<'_>> {
@@ -112,6 +123,20 @@ impl Answer<'_> {
             Some(_) | None if calls => Ok(Finish::ToolCalls),
             Some(_) | None => Ok(Finish::Stop),
         }
+    }
+
+    /// Whether the client has a call to answer.
+    pub(super) fn calls(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Tag<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+        }
+        let is_call = |item: &&RawValue| {
+            serde_json::from_str::<Tag<'_>>(item.get())
+                .is_ok_and(|tag| matches!(&*tag.kind, "function_call" | "custom_tool_call"))
+        };
+        self.output.iter().flatten().any(is_call)
     }
 
     /// The error of an answer that failed.

@@ -13,6 +13,11 @@ mod stream;
 mod tests;
 mod tools;
 
+pub(super) use self::{
+    answer::whole,
+    stream::{Told, told},
+};
+
 use http::{HeaderMap, StatusCode};
 
 use super::OpenAiResponses;

@@ -20,11 +20,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::answer::Answer;
+use super::answer::{Answer, Counts};
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Annotation, Delta, Event, Opening, ToolKind},
+    ir::{Annotation, Delta, Event, Finish, Opening, ToolKind, Usage},
     wire::{Memo, StreamDecoder, openai_chat::in_band_error},
 };
 
@@ -189,6 +189,40 @@ struct Citation {
     start_index: u64,
     #[serde(default)]
     end_index: u64,
+}
+
+/// What an event whose bytes pass says of its call.
+#[derive(Debug)]
+pub(in crate::wire::openai_responses) enum Told {
+    /// It is no event of this dialect.
+    Nothing,
+    Progress,
+    /// A piece of what the model says.
+    Piece,
+    End(Finish, Option<Usage>),
+}
+
+/// Reads an event as far as a relay must; a failure is an error. Its name comes along.
+pub(in crate::wire::openai_responses) fn told(frame: &Frame) -> Result<(Cow<'_, str>, Told)> {
+    if frame.data.starts_with(b"[DONE]") {
+        return Ok((Cow::Borrowed(""), Told::Nothing));
+    }
+    let name = kind(frame)?;
+    let told = match name.as_ref() {
+        "response.completed" | "response.incomplete" => {
+            let answer = read::<Lifecycle<'_>>(frame)?.response;
+            Told::End(answer.finish(answer.calls())?, answer.usage.as_ref().map(Counts::usage))
+        }
+        "response.failed" => return Err(read::<Lifecycle<'_>>(frame)?.response.failure()),
+        "error" => return Err(error_event(frame)),
+        name if name.ends_with(".delta") => Told::Piece,
+        name if name.starts_with("response.") => Told::Progress,
+        _ => match in_band_error(&frame.data) {
+            Some(error) => return Err(error.into()),
+            None => Told::Progress,
+        },
+    };
+    Ok((name, told))
 }
 
 /// Judges a frame while the head is held. The first lifecycle event proves that the request was

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// Appends `value` as JSON.
-pub(super) fn write(value: &impl Serialize, out: impl io::Write) {
+pub fn write(value: &impl Serialize, out: impl io::Write) {
     // Our own wire types always have a JSON form, and a buffer in memory takes every write.
     let _ = value.serialize(&mut Serializer::with_formatter(out, OneLine));
 }

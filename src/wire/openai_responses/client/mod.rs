@@ -1,0 +1,127 @@
+//! The dialect as clients speak it.
+//!
+//! `request` and `input` read a question into the canonical form, `encoder` writes a stream and
+//! `response` a whole answer, `relay` lets the bytes of an upstream of the same dialect pass,
+//! `minder` keeps a quiet stream alive and ends one that failed.
+//!
+//! # For an endpoint with a store
+//!
+//! 1. [`Probe::of`] tells what the request goes on from and whether its answer is kept.
+//! 2. [`with_history`] turns the request into one that stands on its own: stored items (as JSON, in
+//!    order) before its own, references resolved. Its result is the call's body, whatever the
+//!    target speaks.
+//! 3. [`input_items`] are the request's own items, with ids, as they are stored.
+//! 4. The answer's id is [`crate::wire::ClientDialect::answer_id`] of the call, on every route but
+//!    passthrough, where it is the upstream's. [`output_items`] are the items of a whole answer;
+//!    for a stream those of the `response` in its last event. What a target wants back of its
+//!    reasoning is in them.
+//! 5. [`events`] are a stream's events with their numbers, to be stored and played again; they are
+//!    the same whether the stream was written or passed.
+//!
+//! The answer says back the settings of [`crate::wire::Asked::request`]; where that is not the body
+//! as the client wrote it, `previous_response_id` is to be put back.
+
+mod echo;
+mod encoder;
+mod events;
+mod history;
+mod input;
+mod items;
+mod minder;
+mod parts;
+mod relay;
+mod request;
+mod response;
+mod sealed;
+mod serial;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+pub use self::{
+    history::{Probe, StreamEvent, events, input_items, output_items, with_history},
+    sealed::unseal,
+};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::OpenAiResponses;
+use crate::{
+    call::Dialect,
+    error::{Error, Result},
+    ir,
+    wire::{Asked, ClientDialect, Minder, Origin, Relay, StreamEncoder, Tally, json::Edits, openai_chat::OpenAiChat},
+};
+
+impl ClientDialect for OpenAiResponses {
+    fn dialect(&self) -> Dialect {
+        Dialect::OpenAiResponses
+    }
+
+    fn decode(&self, body: &[u8]) -> Result<ir::Request> {
+        request::decode(body)
+    }
+
+    fn encode(&self, response: &ir::Response, asked: &Asked) -> Bytes {
+        response::encode(response, asked)
+    }
+
+    fn encoder(&self, asked: Asked) -> Box<dyn StreamEncoder> {
+        Box::new(encoder::Encoder::new(asked))
+    }
+
+    fn relay(&self, _asked: &Asked) -> Box<dyn Relay> {
+        Box::new(relay::Passthrough::default())
+    }
+
+    fn pass(&self, body: &Bytes) -> Result<(Bytes, Tally)> {
+        relay::pass(body)
+    }
+
+    /// The same body as that of chat completions.
+    fn error(&self, error: &Error, id: Uuid) -> Bytes {
+        OpenAiChat.error(error, id)
+    }
+
+    /// For a stream that nobody minds.
+    fn error_frame(&self, error: &Error, id: Uuid) -> Bytes {
+        minder::Numbered::new(self.answer_id(id)).error_frame(error)
+    }
+
+    /// The same: a comment line, without the blank line that would make an event of it.
+    fn keep_alive(&self) -> Bytes {
+        Bytes::from_static(minder::COMMENT)
+    }
+
+    fn minder(&self, id: Uuid) -> Option<Box<dyn Minder>> {
+        Some(Box::new(minder::Numbered::new(self.answer_id(id))))
+    }
+
+    fn answer_id(&self, call: Uuid) -> String {
+        format!("resp_{}", call.simple())
+    }
+
+    /// Reasoning that another upstream made and the gateway sealed is nothing this one could read.
+    fn pass_on(&self, body: &mut Edits<'_>) {
+        relay::strip_sealed(body);
+    }
+
+    fn made_by(&self, body: &[u8]) -> Option<Origin> {
+        sealed::origin(body)
+    }
+}
+
+/// What an item's id begins with, by its type.
+fn prefix(kind: &str) -> &'static str {
+    match kind {
+        "function_call" => "fc",
+        "custom_tool_call" => "ctc",
+        "reasoning" => "rs",
+        "message" => "msg",
+        "function_call_output" => "fco",
+        "custom_tool_call_output" => "ctco",
+        "compaction" => "cmp",
+        _ => "item",
+    }
+}

@@ -1,0 +1,199 @@
+//! A client's Responses request, read into the canonical form.
+//!
+//! Every field of the request reference is read. What belongs to the endpoint (`store`,
+//! `background`, `previous_response_id`, `conversation`) is not here but in [`super::Probe`] and
+//! [`super::with_history`]; what the canonical form has no place for goes to `extra` as it was
+//! written. The wish for a summary of the reasoning is no field of the form: the reasoning an
+//! upstream shows is always shown.
+//!
+//! Source: "Create a model response" (OpenAI's API reference, specification 2.3.0; November 2026).
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::{input, tools};
+use crate::{
+    error::{Error, Result},
+    ir::{self, Effort, Output},
+    wire::read::{Node, Record, Shape},
+};
+
+pub(super) type Extra = BTreeMap<String, Box<RawValue>>;
+
+/// Members that have a place in the canonical form, or that concern only the gateway.
+const KNOWN: &[&str] = &[
+    "background",
+    "background_options",
+    "conversation",
+    "include",
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "metadata",
+    "model",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt_cache_key",
+    "reasoning",
+    "service_tier",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "user",
+];
+
+pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
+    let root = Record::parse(body)?;
+    if let Some(prompt) = root.get("prompt") {
+        let message = "Stored prompt templates are the vendor's own and cannot be used with this model.";
+        return Err(Error::invalid(message, prompt.path().to_string(), "unsupported_parameter"));
+    }
+    let mut request = ir::Request {
+        model: model(&root)?,
+        tools: Vec::new(),
+        tool_choice: root.get("tool_choice").map(|node| tools::choice(&node)).transpose()?,
+        parallel_tool_calls: root.bool("parallel_tool_calls")?,
+        max_tokens: root.count("max_output_tokens")?,
+        sampling: sampling(&root)?,
+        metadata: root.get("metadata").map_or(Ok(BTreeMap::new()), |node| metadata(&node))?,
+        service_tier: root.string("service_tier")?,
+        cache_key: root.string("prompt_cache_key")?,
+        stream: root.bool("stream")?.unwrap_or(false),
+        extra: extra(&root),
+        ..ir::Request::default()
+    };
+    if let Some(node) = root.get("tools") {
+        tools::decode(&node, &mut request)?;
+    }
+    if let Some(node) = root.get("reasoning") {
+        reasoning(&node, &mut request)?;
+    }
+    if let Some(node) = root.get("text") {
+        text(&node, &mut request)?;
+    }
+    request.user = user(&root, &mut request.extra)?;
+    if let Some(node) = root.get("instructions") {
+        input::instructions(&node, &mut request)?;
+    }
+    if let Some(node) = root.get("input") {
+        input::decode(&node, &mut request)?;
+    }
+    if request.messages.is_empty() {
+        return Err(root.path().missing("input"));
+    }
+    Ok(request)
+}
+
+/// What a request's `reasoning` asks for; of the object's other members the wish for a summary is
+/// always granted.
+pub(super) fn reasoning(node: &Node<'_, '_>, request: &mut ir::Request) -> Result<()> {
+    let record = node.record()?;
+    if let Some(effort) = record.get("effort") {
+        let text = effort.str()?;
+        let supported = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+        let parsed = Effort::parse(&text).ok_or_else(|| effort.path().unsupported(&text, &supported))?;
+        request.reasoning.effort = Some(parsed);
+    }
+    for (key, value) in record.members() {
+        if !matches!(key, "effort" | "summary" | "generate_summary") && Shape::of(value) != Shape::Null {
+            request.extra.insert(format!("reasoning.{key}"), value.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// `text`: the shape of the answer and its wordiness.
+pub(super) fn text(node: &Node<'_, '_>, request: &mut ir::Request) -> Result<()> {
+    let record = node.record()?;
+    if let Some(format) = record.get("format") {
+        request.output = output(&format)?;
+    }
+    if let Some(verbosity) = record.string("verbosity")? {
+        request.verbosity = Some(verbosity);
+    }
+    Ok(())
+}
+
+fn model(root: &Record<'_, '_>) -> Result<String> {
+    let model = root.require("model")?.string()?;
+    if model.is_empty() { Err(root.path().missing("model")) } else { Ok(model) }
+}
+
+fn extra(root: &Record<'_, '_>) -> Extra {
+    let unknown = root.members().filter(|(key, value)| !KNOWN.contains(key) && Shape::of(value) != Shape::Null);
+    let mut extra: Extra = unknown.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    // Their default values ask for nothing.
+    if extra.get("truncation").is_some_and(|value| value.get() == "\"disabled\"") {
+        extra.remove("truncation");
+    }
+    // Another dialect has a field of this name and another shape.
+    if let Some(value) = extra.remove("context_management") {
+        extra.insert("context_management[]".into(), value);
+    }
+    extra
+}
+
+fn sampling(root: &Record<'_, '_>) -> Result<ir::Sampling> {
+    let include: Vec<String> = match root.get("include") {
+        Some(node) => {
+            let list = node.list()?.into_iter().enumerate();
+            list.map(|(index, raw)| node.item(index, raw).string()).collect::<Result<_>>()?
+        }
+        None => Vec::new(),
+    };
+    Ok(ir::Sampling {
+        temperature: root.number("temperature")?,
+        top_p: root.number("top_p")?,
+        logprobs: include.iter().any(|wish| wish == "message.output_text.logprobs"),
+        top_logprobs: root.count("top_logprobs")?.filter(|count| *count > 0),
+        ..ir::Sampling::default()
+    })
+}
+
+/// `json_schema` lies flat here.
+fn output(node: &Node<'_, '_>) -> Result<Output> {
+    let format = node.record()?;
+    let kind = format.require("type")?;
+    match &*kind.str()? {
+        "text" => Ok(Output::Text),
+        "json_object" => Ok(Output::JsonObject),
+        "json_schema" => Ok(Output::JsonSchema {
+            name: format.require("name")?.string()?,
+            description: format.string("description")?,
+            schema: match format.raw_object("schema")? {
+                Some(schema) => schema,
+                None => return Err(format.path().missing("schema")),
+            },
+            strict: format.bool("strict")?,
+        }),
+        other => Err(kind.path().unsupported(other, &["text", "json_object", "json_schema"])),
+    }
+}
+
+/// `safety_identifier` replaces the older `user`. When both are there, both are kept.
+fn user(root: &Record<'_, '_>, extra: &mut Extra) -> Result<Option<String>> {
+    if let Some(user) = root.string("user")? {
+        return Ok(Some(user));
+    }
+    extra.remove("safety_identifier");
+    root.string("safety_identifier")
+}
+
+fn metadata(node: &Node<'_, '_>) -> Result<BTreeMap<String, String>> {
+    let pairs = node.record()?;
+    let keys: Vec<String> = pairs.members().map(|(key, _)| key.to_owned()).collect();
+    let mut metadata = BTreeMap::new();
+    for key in keys {
+        if let Some(value) = pairs.string(&key)? {
+            metadata.insert(key, value);
+        }
+    }
+    Ok(metadata)
+}
