@@ -9,4 +9,6 @@ pub enum Dialect {
     OpenAiResponses,
     /// Anthropic Messages.
     Anthropic,
+    /// Ollama's own chat API.
+    Ollama,
 }

@@ -25,7 +25,7 @@ fn known() -> Known {
             kind("anthropic", Some("ANTHROPIC_API_KEY"), Some("https://api.anthropic.com/v1"), false),
             kind("azure", Some("AZURE_OPENAI_API_KEY"), None, false),
             kind("openai-compatible", None, None, false),
-            kind("ollama", None, Some("http://127.0.0.1:11434/v1"), true),
+            kind("ollama", None, Some("http://127.0.0.1:11434"), true),
         ],
     }
 }

@@ -114,6 +114,7 @@ pub enum RowDialect {
     #[default]
     OpenaiChat,
     Anthropic,
+    Ollama,
 }
 
 /// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
@@ -329,6 +330,7 @@ impl Row {
             }
             (RowDialect::OpenaiChat, Some(_)) => &[Dialect::OpenAiChat, Dialect::OpenAiResponses],
             (RowDialect::Anthropic, _) => &[Dialect::Anthropic],
+            (RowDialect::Ollama, _) => &[Dialect::Ollama],
         }
     }
 

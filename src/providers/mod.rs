@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod catalogue;
 pub mod compatible;
 pub mod models;
+pub mod ollama;
 pub mod prices;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::SystemTime};
@@ -30,6 +31,7 @@ use self::{
     builtin::Builtin,
     catalogue::{Catalogue, Row, RowDialect, SettingRow},
     compatible::Compatible,
+    ollama::Ollama,
 };
 
 /// Every vendor: the built-in one, then the catalogue's rows in their order.
@@ -52,14 +54,18 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = (dialect, model, body);
         None
     }
-    /// What follows the base URL. A model's id that goes into it is a [`segment`].
+    /// What stands before every path, given the address in the configuration.
+    fn root<'a>(&self, base_url: &'a str) -> &'a str {
+        base_url.trim_end_matches('/')
+    }
+    /// What follows the root. A model's id that goes into it is a [`segment`].
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>>;
     /// The name of a model in a request's body.
     fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> &'a str {
         let _ = settings;
         model
     }
-    /// Where its list of models is, behind the base URL; `None` where it has none of ours.
+    /// Where its list of models is, behind the root; `None` where it has none of ours.
     fn models_path(&self) -> Option<&'static str> {
         Some("models")
     }
@@ -204,6 +210,7 @@ fn of_row(row: &'static Row) -> Box<dyn Provider> {
     match row.dialect {
         RowDialect::OpenaiChat => Box::new(Compatible { row }),
         RowDialect::Anthropic => Box::new(Anthropic { row }),
+        RowDialect::Ollama => Box::new(Ollama { row }),
     }
 }
 

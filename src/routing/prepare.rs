@@ -191,7 +191,7 @@ impl Source {
             Dialect::OpenAiChat | Dialect::OpenAiResponses if &*route.target.kind == "openai" => {
                 &["openai-beta", "traceparent", "tracestate"]
             }
-            Dialect::OpenAiChat | Dialect::OpenAiResponses => &["traceparent", "tracestate"],
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama => &["traceparent", "tracestate"],
             Dialect::Anthropic => &["anthropic-beta", "traceparent", "tracestate"],
         };
         for name in names {

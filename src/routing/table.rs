@@ -52,7 +52,7 @@ pub struct Table {
 pub struct Upstream {
     pub config: Arc<ProviderConfig>,
     pub provider: &'static dyn Provider,
-    /// Without a slash at its end.
+    /// The provider's root, without a slash at its end.
     pub base_url: String,
     pub keys: KeyRing,
     pub connection: Connection,
@@ -376,7 +376,7 @@ impl Route {
 impl Upstream {
     pub fn new(config: Arc<ProviderConfig>, is_implied: bool, whole: &Config) -> Option<Self> {
         let provider = providers::provider(&config.kind)?;
-        let base_url = config.base_url.as_deref()?.trim_end_matches('/').to_owned();
+        let base_url = provider.root(config.base_url.as_deref()?).to_owned();
         let credential = |(place, secret): (usize, &SecretString)| Credential::new(place + 1, secret.clone());
         let keys = match credentials::source(&config.credentials) {
             Some(source) => KeyRing::fetching(Arc::new(Kept::new(&config.name, source))),
@@ -455,13 +455,16 @@ fn implied(config: &Config) -> Vec<ProviderConfig> {
     let known = known();
     let local = known.kinds.iter().filter(|kind| config.probe_local && kind.local);
     let local = local.filter_map(|kind| Some((kind.name.as_str(), kind.default_base_url.clone()?)));
-    let addresses: BTreeSet<&str> = config.providers.values().filter_map(|own| own.base_url.as_deref()).collect();
+    // However it is spelled, with the version or without.
+    let server = |url: &str| url.trim_end_matches('/').trim_end_matches("/v1").to_owned();
+    let own = config.providers.values().filter_map(|own| own.base_url.as_deref());
+    let addresses: BTreeSet<String> = own.map(server).collect();
     let embedded = ProviderConfig {
         models: vec![builtin::MODEL.to_owned()],
         ..ProviderConfig::implied(BUILTIN, builtin::BASE_URL.to_owned())
     };
     local
-        .filter(|(name, base_url)| !config.providers.contains_key(*name) && !addresses.contains(base_url.as_str()))
+        .filter(|(name, base_url)| !config.providers.contains_key(*name) && !addresses.contains(&server(base_url)))
         .map(|(name, base_url)| ProviderConfig::implied(name, base_url))
         .chain([embedded])
         .collect()

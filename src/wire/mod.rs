@@ -8,10 +8,12 @@
 
 pub mod anthropic;
 pub mod embeddings;
+mod ids;
 pub mod json;
 pub mod line;
 mod losses;
 mod names;
+pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod read;
@@ -41,6 +43,7 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
         Dialect::OpenAiChat => &openai_chat::OpenAiChat,
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
+        Dialect::Ollama => &ollama::Ollama,
     }
 }
 
@@ -49,7 +52,7 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
     match dialect {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
-        Dialect::Anthropic => None,
+        Dialect::Anthropic | Dialect::Ollama => None,
     }
 }
 

@@ -86,6 +86,8 @@ impl Fixture {
             _ if dialect == self.dialect() => request.into(),
             Dialect::OpenAiChat | Dialect::OpenAiResponses => OPENAI_MODEL.into(),
             Dialect::Anthropic => ANTHROPIC_MODEL.into(),
+            // Only ever asked of its own fixtures.
+            Dialect::Ollama => request.into(),
         }
     }
 

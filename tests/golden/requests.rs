@@ -21,6 +21,10 @@ pub(crate) fn write(fixture: &Fixture, request: &Bytes, page: &mut Page) {
     }
     page.part("request, written for OpenAI", &translated(fixture, Dialect::OpenAiChat, request));
     page.part("request, written for Anthropic", &translated(fixture, Dialect::Anthropic, request));
+    if !matches!(fixture.dialect(), Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic) {
+        let title = format!("request, written for {}", fixture.provider);
+        page.part(&title, &translated(fixture, fixture.dialect(), request));
+    }
 }
 
 fn passed(fixture: &Fixture, request: &Bytes) -> String {

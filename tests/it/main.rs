@@ -22,6 +22,7 @@ mod failover;
 mod first_minute;
 mod harness;
 mod limits;
+mod ollama;
 #[cfg(target_os = "linux")]
 mod pressure;
 mod protocols;

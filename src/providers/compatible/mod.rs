@@ -70,6 +70,7 @@ impl Provider for Compatible {
             Dialect::OpenAiChat => "chat/completions".into(),
             Dialect::OpenAiResponses => "responses".into(),
             Dialect::Anthropic => "messages".into(),
+            Dialect::Ollama => "api/chat".into(),
         })
     }
 
@@ -84,7 +85,7 @@ impl Provider for Compatible {
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
-            Dialect::OpenAiResponses | Dialect::Anthropic => Vec::new(),
+            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama => Vec::new(),
         }
     }
 

@@ -78,7 +78,7 @@ fn openai_names_the_limit_by_the_model() {
 #[test]
 fn the_limit_has_the_vendors_name() {
     let (old, new) = (r#"{"max_tokens":5}"#, r#"{"max_completion_tokens":5}"#);
-    for vendor in ["mistral", "deepseek", "together", "perplexity", "zai", "nvidia", "lmstudio", "ollama"] {
+    for vendor in ["mistral", "deepseek", "together", "perplexity", "zai", "nvidia", "lmstudio"] {
         check(vendor, "m", &[(new, old, &[]), (old, old, &[])]);
         check(vendor, "m", &[(r#"{"max_tokens":1,"max_completion_tokens":2}"#, r#"{"max_tokens":2}"#, &[])]);
     }

@@ -9,13 +9,13 @@ use std::collections::HashSet;
 
 use super::{
     chunk::{Choice, Chunk, Part, Said},
-    finish, ids, images, in_band, logprobs, usage,
+    finish, images, in_band, logprobs, usage,
 };
 use crate::{
     error::{Error, Result},
     framing::Frame,
     ir::{Annotation, Delta, Event, Finish, Opening, Usage},
-    wire::{Memo, StreamDecoder, read::Shape},
+    wire::{Memo, StreamDecoder, ids, read::Shape},
 };
 
 #[derive(Debug, Default)]

@@ -11,7 +11,6 @@ mod encoder;
 mod error;
 mod extra_content;
 mod finish;
-mod ids;
 mod images;
 mod in_band;
 mod lenient;

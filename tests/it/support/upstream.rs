@@ -136,6 +136,12 @@ impl Script {
         Self::default().head("HTTP/1.1", 200, &all)
     }
 
+    /// The head of a stream of JSON lines, chunked.
+    pub(crate) fn ndjson() -> Self {
+        let headers = [("content-type", "application/x-ndjson"), ("transfer-encoding", "chunked")];
+        Self::default().head("HTTP/1.1", 200, &headers)
+    }
+
     /// The head of an event stream as an HTTP/1.0 server sends it: its end is the close.
     pub(crate) fn sse_http10() -> Self {
         let script = Self { framing: Framing::UntilClose, ..Self::default() };

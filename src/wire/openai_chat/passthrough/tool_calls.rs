@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::splice;
 use crate::wire::{
+    ids,
     json::{Edits, Object, push_string},
-    openai_chat::ids,
 };
 
 /// The calls of one choice.
