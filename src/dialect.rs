@@ -11,4 +11,6 @@ pub enum Dialect {
     Anthropic,
     /// Ollama's own chat API.
     Ollama,
+    /// Gemini's `generateContent`.
+    Gemini,
 }

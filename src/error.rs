@@ -190,7 +190,9 @@ impl Error {
     /// The same for a client of this dialect, where its SDKs know a status of their own.
     pub fn status_in(&self, dialect: Dialect) -> StatusCode {
         match dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama => self.status(),
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini => {
+                self.status()
+            }
         }
     }
 

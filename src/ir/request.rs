@@ -88,7 +88,8 @@ pub enum Block {
     Refusal {
         text: String,
     },
-    /// The model's reasoning with its proof of origin. The signature must go back byte for byte
+    /// The model's reasoning with its proof of origin. One without text may be the proof of the tool
+    /// call after it or of the text before it; its mark says so. The signature must go back byte for byte
     /// and in the same order to the dialect that made it (rule R1).
     Reasoning {
         text: String,

@@ -93,6 +93,8 @@ pub enum Auth {
     XApiKey,
     /// Azure's header.
     ApiKey,
+    /// Google's header.
+    XGoogApiKey,
     None,
 }
 
@@ -115,6 +117,7 @@ pub enum RowDialect {
     OpenaiChat,
     Anthropic,
     Ollama,
+    Gemini,
 }
 
 /// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
@@ -331,6 +334,7 @@ impl Row {
             (RowDialect::OpenaiChat, Some(_)) => &[Dialect::OpenAiChat, Dialect::OpenAiResponses],
             (RowDialect::Anthropic, _) => &[Dialect::Anthropic],
             (RowDialect::Ollama, _) => &[Dialect::Ollama],
+            (RowDialect::Gemini, _) => &[Dialect::Gemini],
         }
     }
 

@@ -8,6 +8,7 @@ pub mod anthropic;
 pub mod builtin;
 pub mod catalogue;
 pub mod compatible;
+pub mod gemini;
 pub mod models;
 pub mod ollama;
 pub mod prices;
@@ -21,7 +22,7 @@ use crate::{
     call::{CredentialKind, Dialect, ProviderSettings, Setting},
     error::{Error, Result, UpstreamError},
     wire::{
-        Facts, Loss, embeddings,
+        Facts, Host, Loss, embeddings,
         json::{Edits, Object},
     },
 };
@@ -31,6 +32,7 @@ use self::{
     builtin::Builtin,
     catalogue::{Catalogue, Row, RowDialect, SettingRow},
     compatible::Compatible,
+    gemini::Gemini,
     ollama::Ollama,
 };
 
@@ -60,6 +62,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
     }
     /// What follows the root. A model's id that goes into it is a [`segment`].
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>>;
+    /// Whether it is the vendor of its dialects, or a cloud that has the vendor's models.
+    fn host(&self) -> Host {
+        Host::Vendor
+    }
     /// The name of a model in a request's body.
     fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> &'a str {
         let _ = settings;
@@ -211,6 +217,7 @@ fn of_row(row: &'static Row) -> Box<dyn Provider> {
         RowDialect::OpenaiChat => Box::new(Compatible { row }),
         RowDialect::Anthropic => Box::new(Anthropic { row }),
         RowDialect::Ollama => Box::new(Ollama { row }),
+        RowDialect::Gemini => Box::new(Gemini { row }),
     }
 }
 

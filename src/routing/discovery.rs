@@ -73,8 +73,11 @@ pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>>
     ids(&body).ok_or_else(|| Error::BadReply { message: "the model list is not in OpenAI's form".into() })
 }
 
-/// The ids in a list: `{"data":[{"id":..}]}`, or Together's bare array.
+/// The ids in a list: `{"data":[{"id":..}]}`, Together's bare array, or Gemini's form.
 fn ids(body: &[u8]) -> Option<Vec<String>> {
+    if let Some(ids) = gemini_ids(body) {
+        return Some(ids);
+    }
     #[derive(Deserialize)]
     struct Wrapped<'a> {
         #[serde(borrow)]
@@ -97,15 +100,43 @@ fn ids(body: &[u8]) -> Option<Vec<String>> {
     )
 }
 
+/// `{"models":[{"name":"models/..","supportedGenerationMethods":[..]}]}`: those that answer or
+/// embed, by their bare ids.
+fn gemini_ids(body: &[u8]) -> Option<Vec<String>> {
+    const SERVED: [&str; 3] = ["generateContent", "embedContent", "batchEmbedContents"];
+    #[derive(Deserialize)]
+    struct List {
+        models: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Entry {
+        name: String,
+        #[serde(default)]
+        supported_generation_methods: Option<Vec<String>>,
+    }
+    let answers = |entry: &Entry| {
+        let methods = entry.supported_generation_methods.as_deref();
+        methods.is_none_or(|methods| methods.iter().any(|method| SERVED.contains(&method.as_str())))
+    };
+    let bare = |entry: Entry| entry.name.strip_prefix("models/").map(str::to_owned).unwrap_or(entry.name);
+    let list: List = serde_json::from_slice(body).ok()?;
+    Some(list.models.into_iter().filter(answers).map(bare).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_read_in_both_forms() {
+    fn lists_are_read_in_every_form() {
         let wrapped = br#"{"object":"list","data":[{"id":"a","x":1},{"nothing":true},{"id":"b/c:d"}]}"#;
         assert_eq!(ids(wrapped).unwrap(), ["a", "b/c:d"]);
         assert_eq!(ids(br#"[{"id":"a"}]"#).unwrap(), ["a"]);
         assert_eq!(ids(b"<html>"), None);
+        let gemini = br#"{"models":[{"name":"models/gemini-x","supportedGenerationMethods":["generateContent","countTokens"]},
+            {"name":"models/embed","supportedGenerationMethods":["embedContent"]},{"name":"models/film","supportedGenerationMethods":["predictLongRunning"]},
+            {"name":"tunedModels/mine"}],"nextPageToken":"p"}"#;
+        assert_eq!(ids(gemini).unwrap(), ["gemini-x", "embed", "tunedModels/mine"]);
     }
 }

@@ -13,6 +13,7 @@ const FIELDS: &[&str] = &[
     "cache_control",
     "container",
     "context_management",
+    "extra_body",
     "frequency_penalty",
     "logit_bias",
     "logprobs",
@@ -54,12 +55,14 @@ const FIELDS: &[&str] = &[
     "tools[]",
     "tools[].cache_control",
     "tools[].custom.format",
+    "tools[].function.parameters",
     "tools[].function.strict",
     "top_k",
     "top_logprobs",
     "top_p",
     "user",
     "verbosity",
+    "web_search_options",
 ];
 
 /// The name a dropped field is counted under: its own without array indices, or `other`.

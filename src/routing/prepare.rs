@@ -68,6 +68,7 @@ impl Source {
             model,
             stream: self.inbound.stream,
             max_output_tokens: route.facts.and_then(|facts| facts.max_output_tokens),
+            host: provider.host(),
         };
         let speaks = provider.speaks(model);
         let dialect = if speaks.contains(&self.inbound.dialect) { Some(&self.inbound.dialect) } else { speaks.first() };
@@ -109,7 +110,11 @@ impl Source {
             Some(owner) => replay.restore(owner, request),
             None => Cow::Borrowed(request),
         };
-        let encoded = upstream.encode(&signature::stripped(&request), facts)?;
+        let encoded = if dialect == Dialect::Gemini {
+            upstream.encode(&request, facts)?
+        } else {
+            upstream.encode(&signature::stripped(&request), facts)?
+        };
         let (mut losses, mut body) = (encoded.losses, encoded.body);
         if route.upstream.provider.adjusts(dialect) || route.wire_model() != facts.model {
             let mut edits = json::Object::parse(&body)?.edit();
@@ -193,6 +198,7 @@ impl Source {
             }
             Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama => &["traceparent", "tracestate"],
             Dialect::Anthropic => &["anthropic-beta", "traceparent", "tracestate"],
+            Dialect::Gemini => &["traceparent", "tracestate"],
         };
         for name in names {
             for value in self.inbound.headers.get_all(*name) {

@@ -8,6 +8,7 @@
 
 pub mod anthropic;
 pub mod embeddings;
+pub mod gemini;
 mod ids;
 pub mod json;
 pub mod line;
@@ -44,6 +45,7 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Ollama => &ollama::Ollama,
+        Dialect::Gemini => &gemini::Gemini,
     }
 }
 
@@ -52,7 +54,7 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
     match dialect {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
-        Dialect::Anthropic | Dialect::Ollama => None,
+        Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini => None,
     }
 }
 
@@ -221,6 +223,17 @@ pub struct Facts<'a> {
     pub stream: bool,
     /// The model's largest `max_tokens`, where known (rule A6).
     pub max_output_tokens: Option<u64>,
+    pub host: Host,
+}
+
+/// Who serves a dialect, where that makes a difference to what is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Host {
+    /// The vendor whose dialect it is.
+    #[default]
+    Vendor,
+    /// A cloud that has the vendor's models.
+    Cloud,
 }
 
 /// A request on the wire.

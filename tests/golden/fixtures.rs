@@ -87,7 +87,7 @@ impl Fixture {
             Dialect::OpenAiChat | Dialect::OpenAiResponses => OPENAI_MODEL.into(),
             Dialect::Anthropic => ANTHROPIC_MODEL.into(),
             // Only ever asked of its own fixtures.
-            Dialect::Ollama => request.into(),
+            Dialect::Ollama | Dialect::Gemini => request.into(),
         }
     }
 
@@ -96,7 +96,7 @@ impl Fixture {
         let Some(request) = self.read("request.json") else { return Memo::default() };
         let request = client().decode(&request).unwrap();
         let model = self.model(self.dialect(), &request.model);
-        let facts = Facts { model: &model, stream: request.stream, max_output_tokens: None };
+        let facts = Facts { model: &model, stream: request.stream, ..Facts::default() };
         self.upstream().encode(&request, &facts).unwrap().memo
     }
 

@@ -31,7 +31,7 @@ fn passed(fixture: &Fixture, request: &Bytes) -> String {
     let object = json::Object::parse(request).unwrap();
     let asks = |key: &str| object.get(key).map(|value| value.get().trim_matches('"').to_owned()).unwrap_or_default();
     let (model, stream) = (asks("model"), asks("stream") == "true");
-    let facts = Facts { model: &model, stream, max_output_tokens: None };
+    let facts = Facts { model: &model, stream, ..Facts::default() };
     let mut edits = object.edit();
     let losses = fixture.vendor().adjust(Dialect::OpenAiChat, &facts, &mut edits);
     let body = edits.into_bytes(request);
@@ -43,7 +43,10 @@ fn passed(fixture: &Fixture, request: &Bytes) -> String {
 fn translated(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> String {
     match encode(fixture, dialect, request) {
         Ok((model, Encoded { body, headers, losses, .. })) => {
-            invariants::request(text(&body), &model);
+            // Gemini's model stands in the path, and its messages are contents.
+            if dialect != Dialect::Gemini {
+                invariants::request(text(&body), &model);
+            }
             let mut out = String::new();
             for (name, value) in &headers {
                 writeln!(out, "{name}: {}", value.to_str().unwrap()).unwrap();
@@ -57,7 +60,7 @@ fn translated(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> String {
 fn encode(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> Result<(String, Encoded)> {
     let request = client().decode(request)?;
     let model = fixture.model(dialect, &request.model);
-    let facts = Facts { model: &model, stream: request.stream, max_output_tokens: None };
+    let facts = Facts { model: &model, stream: request.stream, ..Facts::default() };
     let encoded = wire::upstream(dialect).encode(&request, &facts)?;
     Ok((model, encoded))
 }

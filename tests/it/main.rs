@@ -20,6 +20,7 @@ mod embeddings;
 mod errors;
 mod failover;
 mod first_minute;
+mod gemini;
 mod harness;
 mod limits;
 mod ollama;

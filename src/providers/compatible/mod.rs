@@ -30,6 +30,7 @@ use self::{losses::Losses, messages::Rules};
 use super::{
     Ask, Credential, EmbeddingOffer, Grant, Provider,
     catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Row},
+    gemini,
 };
 use crate::{
     call::Dialect,
@@ -71,6 +72,7 @@ impl Provider for Compatible {
             Dialect::OpenAiResponses => "responses".into(),
             Dialect::Anthropic => "messages".into(),
             Dialect::Ollama => "api/chat".into(),
+            Dialect::Gemini => return gemini::path(ask.model, ask.stream),
         })
     }
 
@@ -85,7 +87,7 @@ impl Provider for Compatible {
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama => Vec::new(),
+            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini => Vec::new(),
         }
     }
 
@@ -164,13 +166,14 @@ pub(super) fn sign(auth: Auth, with: Option<&Credential>, request: &mut http::Re
         |_| Error::Internal { message: format!("The key {} holds characters that no header may carry.", with.label) };
     let (name, value) = match auth {
         // A token is borne, whatever the vendor's own header for keys is.
-        Auth::None | Auth::XApiKey | Auth::ApiKey if matches!(with.grant, Grant::Token(_)) => {
+        Auth::None | Auth::XApiKey | Auth::ApiKey | Auth::XGoogApiKey if matches!(with.grant, Grant::Token(_)) => {
             (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {secret}")))
         }
         Auth::None => return Ok(()),
         Auth::ApiKey => (http::HeaderName::from_static("api-key"), HeaderValue::try_from(secret)),
         Auth::Bearer => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {secret}"))),
         Auth::XApiKey => (http::HeaderName::from_static("x-api-key"), HeaderValue::try_from(secret)),
+        Auth::XGoogApiKey => (http::HeaderName::from_static("x-goog-api-key"), HeaderValue::try_from(secret)),
     };
     let mut value = value.map_err(unusable)?;
     value.set_sensitive(true);

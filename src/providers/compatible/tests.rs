@@ -12,7 +12,7 @@ use crate::{
 /// The body after `vendor`'s adjustments, with the losses; those that change the meaning have a
 /// `!` behind them.
 fn adjusted(vendor: &str, model: &str, stream: bool, body: &str) -> (String, Vec<String>) {
-    let facts = Facts { model, stream, max_output_tokens: None };
+    let facts = Facts { model, stream, ..Facts::default() };
     let mut edits = Object::parse(body.as_bytes()).unwrap().edit();
     let losses = provider(vendor).unwrap().adjust(Dialect::OpenAiChat, &facts, &mut edits);
     let losses = losses.into_iter().map(|loss| match loss.weight {
@@ -37,7 +37,7 @@ fn check(vendor: &str, model: &str, cases: &[(&str, &str, &[&str])]) {
 fn what_breaks_no_rule_keeps_its_bytes() {
     let body = r#"{ "x_new" : [1.0e2, {"b":2,"a":1}], "messages":[ {"content":"hi","role":"user"} ],"temperature":0.70 , "model":"m" }"#;
     for row in &Catalogue::embedded().unwrap().rows {
-        let facts = Facts { model: "m", stream: false, max_output_tokens: None };
+        let facts = Facts { model: "m", stream: false, ..Facts::default() };
         let mut edits = Object::parse(body.as_bytes()).unwrap().edit();
         let losses = provider(&row.name).unwrap().adjust(Dialect::OpenAiChat, &facts, &mut edits);
         assert!(edits.is_empty() && losses.is_empty(), "{}: {}", row.name, edits.apply());
@@ -320,7 +320,6 @@ fn smaller_differences() {
     );
     check("dashscope", "m", &[(r#"{"reasoning_effort":"none"}"#, r#"{"enable_thinking":false}"#, &[])]);
     check("fireworks", "m", &[(r#"{"reasoning_effort":"minimal"}"#, r#"{"reasoning_effort":"low"}"#, &[])]);
-    check("gemini", "m", &[(r#"{"reasoning_effort":"max"}"#, r#"{"reasoning_effort":"high"}"#, &[])]);
     check("tgi", "m", &[(r#"{"stop":"x"}"#, r#"{"stop":["x"]}"#, &[])]);
     let any =
         r#"{"response_format":{"type":"json_schema","json_schema":{"name":"object","schema":{"type":"object"}}}}"#;
@@ -418,7 +417,6 @@ fn errors_are_classed_by_the_vendors_codes() {
         ("openai", 429, "rate_limit_exceeded", "", "", Class::RateLimit),
         ("llamacpp", 501, "", "not_supported_error", "", Class::Invalid),
         ("sambanova", 410, "", "", "", Class::NotFound),
-        ("gemini", 400, "", "", "API key not valid. Please pass a valid API key.", Class::Credentials),
         (
             "anthropic",
             400,

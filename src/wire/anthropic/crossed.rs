@@ -15,7 +15,7 @@ fn asked() -> Asked {
 
 fn encode(body: &Value, model: &str) -> Encoded {
     let request = CHAT.decode(body.to_string().as_bytes()).unwrap();
-    Anthropic.encode(&request, &Facts { model, stream: request.stream, max_output_tokens: None }).unwrap()
+    Anthropic.encode(&request, &Facts { model, stream: request.stream, ..Facts::default() }).unwrap()
 }
 
 /// T4, T6, T7, A5, J1, C1 and regression cases 32, 38: chat requests as Anthropic bodies.

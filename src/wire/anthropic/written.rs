@@ -61,7 +61,7 @@ fn asking(messages: impl Into<Vec<Message>>) -> Request {
 }
 
 fn encode(request: &Request, model: &str) -> Encoded {
-    Anthropic.encode(request, &Facts { model, stream: request.stream, max_output_tokens: None }).unwrap()
+    Anthropic.encode(request, &Facts { model, stream: request.stream, ..Facts::default() }).unwrap()
 }
 
 fn body(encoded: &Encoded) -> Value {
@@ -272,7 +272,7 @@ fn max_tokens_is_the_models_maximum() {
     let request = asking([user("Hi")]);
     let max =
         |facts: Facts<'_>, request: &Request| body(&Anthropic.encode(request, &facts).unwrap())["max_tokens"].clone();
-    let facts = Facts { model: CLASSIC, stream: false, max_output_tokens: Some(12_345) };
+    let facts = Facts { model: CLASSIC, max_output_tokens: Some(12_345), ..Facts::default() };
     assert_eq!(max(facts, &request), 12_345);
     assert_eq!(max(Facts { max_output_tokens: None, ..facts }, &request), 64_000);
     assert_eq!(max(facts, &Request { max_tokens: Some(50), ..request }), 50);

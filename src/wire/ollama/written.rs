@@ -33,7 +33,7 @@ fn hi() -> Request {
 }
 
 fn encode(request: &Request, model: &str) -> Encoded {
-    Ollama.encode(request, &Facts { model, stream: request.stream, max_output_tokens: None }).unwrap()
+    Ollama.encode(request, &Facts { model, stream: request.stream, ..Facts::default() }).unwrap()
 }
 
 fn body(encoded: &Encoded) -> Value {

@@ -4,6 +4,7 @@
 pub(crate) mod anthropic;
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod gemini;
 pub(crate) mod http;
 pub(crate) mod openai;
 pub(crate) mod responses;

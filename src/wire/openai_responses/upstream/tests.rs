@@ -26,7 +26,7 @@ fn encode(body: &Value) -> Encoded {
         body["messages"] = json!([{"role": "user", "content": "Hi"}]);
     }
     let request = CHAT.decode(body.to_string().as_bytes()).unwrap();
-    UPSTREAM.encode(&request, &Facts { model: MODEL, stream: request.stream, max_output_tokens: None }).unwrap()
+    UPSTREAM.encode(&request, &Facts { model: MODEL, stream: request.stream, ..Facts::default() }).unwrap()
 }
 
 fn written(body: &Value) -> Value {
