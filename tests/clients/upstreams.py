@@ -10,6 +10,7 @@ The shapes are those of the vendors' API references (read November 2026).
 
 import asyncio
 import json
+import re
 import sys
 
 # A square of one pixel; what the vision scenario must find in the request.
@@ -80,8 +81,34 @@ class Exchange:
         self.writer.transport.abort()
 
 
-def calls_of(scenario):
+# How the coding agents' own tools are told to show a file, by the tool's name.
+READING = {
+    "Read": lambda path: {"file_path": path},
+    "exec_command": lambda path: {"cmd": f"cat {path}"},
+    "shell": lambda path: {"command": ["cat", path]},
+    "shell_command": lambda path: {"command": f"cat {path}"},
+}
+
+
+def reading(tools, text):
+    """The call that shows the file which the task names, by the first tool that can."""
+    path = re.search(r"/[^\s\"\\]*word\.txt", text)
+    name = next((name for name in READING if name in tools), None)
+    return [(name, json.dumps(READING[name](path[0])))] if path and name else None
+
+
+def word_in(result):
+    """The word of the file, out of a tool's result with line numbers, headings and the like around it."""
+    found = re.search(r"spuisluis", result)
+    return f"The word is {found[0]}." if found else f"No word in {result!r}."
+
+
+def calls_of(scenario, tools, messages):
     """The calls a scenario makes: name and arguments."""
+    if scenario == "agent":
+        return reading(tools, json.dumps(messages)) or []
+    if scenario not in ("tools", "parallel", "no-arguments"):
+        return []
     if scenario == "tools":
         return [("get_weather", '{"city":"Oslo"}')]
     if scenario == "parallel":
@@ -181,6 +208,8 @@ def texts(scenario, body, results):
     """What the scenarios that speak say."""
     if scenario in ("tools", "parallel", "no-arguments") and results:
         return [f"I saw: {', '.join(results)}."]
+    if scenario == "agent":
+        return [word_in(results[-1])] if results else ["Nothing to do."]
     if scenario == "schema":
         return pieces(CITY)
     if scenario == "vision":
@@ -207,10 +236,12 @@ class OpenAi(Server):
         return any(part.get("image_url", {}).get("url") == f"data:image/png;base64,{IMAGE}" for part in parts)
 
     def results(self, body):
-        return [message["content"] for message in body["messages"] if message["role"] == "tool"]
+        contents = [message["content"] for message in body["messages"] if message["role"] == "tool"]
+        return [text if isinstance(text, str) else "".join(part["text"] for part in text) for text in contents]
 
-    def asks(self, scenario, body):
-        return scenario in ("tools", "parallel", "no-arguments") and not self.results(body)
+    def calls(self, scenario, body):
+        tools = [tool["function"]["name"] for tool in body.get("tools") or [] if "function" in tool]
+        return [] if self.results(body) else calls_of(scenario, tools, body["messages"])
 
     def usage(self):
         details = {"cached_tokens": 0}
@@ -218,11 +249,11 @@ class OpenAi(Server):
 
     def answer(self, scenario, body):
         message, finish = {"role": "assistant", "content": None, "refusal": None, "annotations": []}, "stop"
-        if self.asks(scenario, body):
+        if calls := self.calls(scenario, body):
             finish = "tool_calls"
             message["tool_calls"] = [
                 {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": arguments or "{}"}}
-                for index, (name, arguments) in enumerate(calls_of(scenario))
+                for index, (name, arguments) in enumerate(calls)
             ]
         else:
             message["content"] = "".join(texts(scenario, body, self.results(body)))
@@ -245,9 +276,9 @@ class OpenAi(Server):
         counts = (body.get("stream_options") or {}).get("include_usage")
         nothing = {"usage": None} if counts else {}
         say = lambda delta, finish=None: exchange.event({**self.chunk(scenario, delta, finish), **nothing})
-        if self.asks(scenario, body):
+        if calls := self.calls(scenario, body):
             finish = "tool_calls"
-            await self.play_calls(say, scenario)
+            await self.play_calls(say, calls)
         else:
             await say({"role": "assistant", "content": "", "refusal": None})
             for text in texts(scenario, body, self.results(body)):
@@ -261,8 +292,8 @@ class OpenAi(Server):
             await exchange.event({**self.chunk(scenario, {}), "choices": [], "usage": self.usage()})
         await exchange.event("[DONE]")
 
-    async def play_calls(self, say, scenario):
-        for index, (name, arguments) in enumerate(calls_of(scenario)):
+    async def play_calls(self, say, calls):
+        for index, (name, arguments) in enumerate(calls):
             header = {"index": index, "id": f"call_{index}", "type": "function"}
             header["function"] = {"name": name, "arguments": ""}
             first = {"role": "assistant", "content": None} if index == 0 else {}
@@ -303,9 +334,10 @@ class Anthropic(Server):
 
     def content(self, scenario, body):
         """Blocks and the stop reason."""
-        if scenario in ("tools", "parallel", "no-arguments") and not self.results(body):
-            calls = enumerate(calls_of(scenario))
-            return [("tool", f"toolu_{index}", name, arguments) for index, (name, arguments) in calls], "tool_use"
+        tools = [tool["name"] for tool in body.get("tools") or []]
+        calls = [] if self.results(body) else calls_of(scenario, tools, body["messages"])
+        if calls:
+            return [("tool", f"toolu_{index}", name, arguments) for index, (name, arguments) in enumerate(calls)], "tool_use"
         if scenario == "schema" and (name := self.output_tool(body)):
             return [("tool", "toolu_0", name, CITY)], "tool_use"
         return [("text", texts(scenario, body, self.results(body)))], "end_turn"
