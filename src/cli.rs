@@ -18,7 +18,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
-    check::{Probed, check},
+    check::{Asks, Probed, check},
     health::health,
     key::new_key,
 };

@@ -36,7 +36,10 @@ async fn run(cli: &Cli) -> io::Result<Outcome> {
     let out = &mut io::stdout();
     match &cli.command {
         None | Some(Command::Serve(_)) => run::serve(cli.serve_options(env)).await,
-        Some(Command::Check(args)) => cli::check(&cli.place.resolve(env), args, &known(), run::probe, out).await,
+        Some(Command::Check(args)) => {
+            let asks = cli::Asks { probe: run::probe, carried: run::carried };
+            cli::check(&cli.place.resolve(env), args, &known(), asks, out).await
+        }
         Some(Command::Schema) => cli::schema(out),
         Some(Command::Key { command: KeyCommand::New { name } }) => cli::new_key(name, out),
         Some(Command::Health(args)) => cli::health(&cli.place.resolve(env), args, out).await,

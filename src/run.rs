@@ -14,7 +14,7 @@ use crate::{
     app::Gateway,
     cli::{LogFormat, Outcome, Place, Probed, ServeOptions},
     config::{self, Config, ProviderConfig, Watch},
-    routing::{discovery, known::known, table::Upstream},
+    routing::{carried, discovery, known::known, table::Upstream},
     telemetry::{self, Format, Metrics},
     upstream::transport::Clients,
 };
@@ -154,6 +154,12 @@ fn banner(gateway: &Gateway, needs_key: bool, is_tls: bool, out: &mut dyn Write)
          -d '{{\"model\":\"builtin/echo\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
     )?;
     out.flush()
+}
+
+/// What becomes of each field of a chat completion at a target, for `sluis check --explain`.
+pub fn carried(config: &Config, name: &str) -> Vec<(&'static str, &'static str)> {
+    let fates = carried::carried(config, name).unwrap_or_default();
+    fates.into_iter().map(|(field, fate)| (field, fate.name())).collect()
 }
 
 /// Asks a provider for its list of models, for `sluis check --probe`.

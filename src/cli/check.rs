@@ -18,15 +18,23 @@ pub struct Probed {
     pub took: Duration,
 }
 
-/// Checks a configuration and writes what it comes to, or everything that is wrong with it.
-///
-/// `probe` asks a provider for its list of models and calls none of them (rule K6); it is used
-/// with `--probe` only. A provider that does not answer makes the outcome ill.
+/// What a check asks of the rooms it does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks<P> {
+    /// Asks a provider for its list of models and calls none of them (rule K6); for `--probe` only.
+    pub probe: P,
+    /// What becomes of each field of a chat completion at a target; empty where there is none of
+    /// that name.
+    pub carried: fn(&Config, &str) -> Vec<(&'static str, &'static str)>,
+}
+
+/// Checks a configuration and writes what it comes to, or everything that is wrong with it. A
+/// provider that does not answer when probed makes the outcome ill.
 pub async fn check<P>(
     place: &Place,
     args: &CheckArgs,
     known: &Known,
-    probe: P,
+    asks: Asks<P>,
     out: &mut dyn Write,
 ) -> io::Result<Outcome>
 where
@@ -40,13 +48,13 @@ where
         }
     };
     if let Some(name) = &args.explain {
-        return explain(&config, name, out);
+        return explain(&config, name, &(asks.carried)(&config, name), out);
     }
     summary(place, &config, out)?;
-    if args.probe { probe_all(&config, probe, out).await } else { Ok(Outcome::Well) }
+    if args.probe { probe_all(&config, asks.probe, out).await } else { Ok(Outcome::Well) }
 }
 
-fn explain(config: &Config, name: &str, out: &mut dyn Write) -> io::Result<Outcome> {
+fn explain(config: &Config, name: &str, carried: &[(&str, &str)], out: &mut dyn Write) -> io::Result<Outcome> {
     let Some(lines) = config.explain(name) else {
         let names = config.models.keys().chain(config.providers.keys()).chain(config.keys.iter().map(|key| &key.name));
         let hint = nearest(name, names.map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
@@ -56,7 +64,27 @@ fn explain(config: &Config, name: &str, out: &mut dyn Write) -> io::Result<Outco
     for line in lines {
         writeln!(out, "{line}")?;
     }
+    fates(carried, out)?;
     Ok(Outcome::Well)
+}
+
+/// The fields of a chat completion, by what becomes of them.
+fn fates(carried: &[(&str, &str)], out: &mut dyn Write) -> io::Result<()> {
+    if carried.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nfields of a chat completion")?;
+    for (fate, means) in [
+        ("carried", ""),
+        ("dropped", ", and named in x-sluis-dropped"),
+        ("refused", ", with a 400 that names the field"),
+    ] {
+        let fields: Vec<&str> = carried.iter().filter(|(_, of)| *of == fate).map(|(field, _)| *field).collect();
+        if !fields.is_empty() {
+            writeln!(out, "{fate}{means}\n    {}", fields.join(", "))?;
+        }
+    }
+    Ok(())
 }
 
 fn summary(place: &Place, config: &Config, out: &mut dyn Write) -> io::Result<()> {
@@ -136,8 +164,10 @@ mod tests {
         };
         let place = Place { path: None, env, overrides: Overrides::default() };
         let mut out = Vec::new();
+        let carried = |_: &Config, _: &str| vec![("stop", "carried"), ("n", "refused"), ("top_p", "carried")];
         let probe = async |_: &Config, _: &ProviderConfig| answer.clone();
-        let outcome = check(&place, &args, &Known { kinds: vec![kind] }, probe, &mut out).await.unwrap();
+        let outcome =
+            check(&place, &args, &Known { kinds: vec![kind] }, Asks { probe, carried }, &mut out).await.unwrap();
         (outcome, String::from_utf8(out).unwrap())
     }
 
@@ -173,6 +203,8 @@ mod tests {
         let (outcome, out) = run(keyed(), explain("openai/gpt-5"), Err(String::new())).await;
         assert_eq!(outcome, Outcome::Well);
         assert!(out.contains("environment (OPENAI_API_KEY)") && !out.contains("canary"), "{out}");
+        let told = "carried\n    stop, top_p\nrefused, with a 400 that names the field\n    n\n";
+        assert!(out.ends_with(told), "{out}");
         let (outcome, out) = run(keyed(), explain("opnai"), Err(String::new())).await;
         assert_eq!((outcome, out.contains("did you mean `openai`?")), (Outcome::Ill, true), "{out}");
     }

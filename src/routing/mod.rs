@@ -2,6 +2,7 @@
 //! tried and how bytes reach them ([`dispatch`]), and what each provider has ([`discovery`]).
 
 mod authorize;
+pub mod carried;
 pub mod discovery;
 pub mod dispatch;
 mod dropped;
