@@ -6,7 +6,9 @@
 //! Cost: one borrowed pass over the body ([`Object::parse`], which also proves it to be JSON), a
 //! second one at `memchr` speed over its bytes for the estimate; one `String` for the model.
 
-use memchr::{memchr, memmem};
+use std::sync::LazyLock;
+
+use memchr::{memchr, memmem::Finder};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -100,12 +102,13 @@ fn output_tokens(object: &Object<'_>) -> u64 {
 
 /// A guess by size, base64 payloads left out (rule L5).
 fn prompt_tokens(body: &[u8]) -> u64 {
-    const MARK: &[u8] = b";base64,";
+    // Made once: to make a searcher takes longer than to search a short body.
+    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(";base64,"));
     let mut text = body.len();
     let mut attachments = 0;
     let mut rest = body;
-    while let Some(at) = memmem::find(rest, MARK) {
-        rest = rest.get(at + MARK.len()..).unwrap_or_default();
+    while let Some(at) = MARK.find(rest) {
+        rest = rest.get(at + MARK.needle().len()..).unwrap_or_default();
         // A JSON string ends at its quote; base64 has nothing to escape.
         let payload = memchr(b'"', rest).unwrap_or(rest.len());
         rest = rest.get(payload..).unwrap_or_default();

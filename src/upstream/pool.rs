@@ -115,7 +115,7 @@ impl Pool {
     /// The connection used last, so that the others may grow old.
     fn take(&self) -> Option<Taken> {
         let mut kept = self.kept();
-        while let Some(mut link) = kept.links.pop() {
+        while let Some(link) = kept.links.pop() {
             if link.is_fit() && link.used.elapsed() < IDLE {
                 return Some(Taken::Link(link));
             }

@@ -265,6 +265,11 @@ impl<'a> Edits<'a> {
     }
 }
 
+/// The items of a JSON array.
+pub fn items(text: &str) -> serde_json::Result<Vec<&RawValue>> {
+    scan::items(text).map_or_else(|| serde_json::from_str(text), Ok)
+}
+
 // === parsing ===
 
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);

@@ -22,10 +22,14 @@ pub mod signature;
 pub mod translate;
 pub mod upstream_error;
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::LazyLock,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
+use memchr::memmem::Finder;
 use uuid::Uuid;
 
 use self::json::Edits;
@@ -128,7 +132,7 @@ pub trait UpstreamDialect: Send + Sync {
     /// nowhere has no error object and is left to `decode`.
     fn accepts_whole(&self, body: &[u8]) -> Result<()> {
         let is_object = body.trim_ascii_start().starts_with(b"{");
-        if is_object && memchr::memmem::find(body, b"\"error\"").is_none() {
+        if is_object && ERROR.find(body).is_none() {
             return Ok(());
         }
         self.decode(body, &Memo::default()).map(drop)
@@ -144,6 +148,9 @@ pub trait UpstreamDialect: Send + Sync {
         }
     }
 }
+
+/// Made once, for [`UpstreamDialect::accepts_whole`].
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
 
 /// Reads a stream, frame by frame.
 pub trait StreamDecoder: Send {

@@ -1,4 +1,4 @@
-//! Where the members of an object stand, found by jumping from string to string.
+//! Where the members of an object stand, or the items of an array, found by jumping from string to string.
 //!
 //! A prompt is one long string in a small object, so nearly all of a body lies between two quotes,
 //! where `memchr` is some ten times faster than a parser that looks at each byte. What is accepted
@@ -45,6 +45,27 @@ pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {
     }
     scan.space();
     (scan.at == text.len()).then_some(members)
+}
+
+/// The items of the array that `text` is; `None` where only a parser can tell.
+pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
+    let mut scan = Scan::new(text);
+    let mut items = Vec::new();
+    scan.expect(b'[')?;
+    if scan.next_is(b']') {
+        scan.at += 1;
+    } else {
+        loop {
+            items.push(raw(scan.value()?)?);
+            match scan.next()? {
+                b',' => {}
+                b']' => break,
+                _ => return None,
+            }
+        }
+    }
+    scan.space();
+    (scan.at == text.len()).then_some(items)
 }
 
 /// A text that is known to be one JSON value. There is no cheaper way without `unsafe`.
@@ -324,6 +345,11 @@ mod tests {
             let text = if pretty { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) }.unwrap();
             let found = scanned(&text);
             prop_assert!(found.is_none() || found == parsed(&text), "{text}");
+            let text = &text[text.find("\"first\"").unwrap() + 8..text.rfind("\"second\"").unwrap()];
+            let array = format!("[{}]", text.trim_end().trim_end_matches(','));
+            let texts = |items: Vec<&RawValue>| items.into_iter().map(|item| item.get().to_owned()).collect::<Vec<_>>();
+            let parsed: Vec<&RawValue> = serde_json::from_str(&array).unwrap();
+            prop_assert!(items(&array).is_none_or(|found| texts(found) == texts(parsed)), "{array}");
         }
 
         /// Whatever is accepted is JSON, and is read the same.

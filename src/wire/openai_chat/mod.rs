@@ -34,8 +34,11 @@ pub use self::passthrough::{Passthrough, unary};
 pub use in_band::in_band_error;
 pub use usage::usage;
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use memchr::memmem::Finder;
 use uuid::Uuid;
 
 use super::{
@@ -99,6 +102,11 @@ impl ClientDialect for OpenAiChat {
     }
 }
 
+/// What a whole answer holds, and then what only one with an error does. Made once: to make a
+/// searcher takes longer than to search an answer.
+static WORDS: LazyLock<[Finder<'static>; 4]> =
+    LazyLock::new(|| ["\"choices\"", "\"error\"", "base_resp", "x_groq"].map(Finder::new));
+
 impl UpstreamDialect for OpenAiChat {
     fn encode(&self, request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
         upstream_request::encode(request, facts)
@@ -123,9 +131,9 @@ impl UpstreamDialect for OpenAiChat {
     /// Beside the word itself, MiniMax's and Groq's own places for an error are looked for, and an
     /// answer without choices.
     fn accepts_whole(&self, body: &[u8]) -> Result<()> {
-        let holds = |word: &str| memchr::memmem::find(body, word.as_bytes()).is_some();
         let is_object = body.trim_ascii_start().starts_with(b"{");
-        if is_object && holds("\"choices\"") && !["\"error\"", "base_resp", "x_groq"].into_iter().any(holds) {
+        let [choices, words @ ..] = &*WORDS;
+        if is_object && choices.find(body).is_some() && words.iter().all(|word| word.find(body).is_none()) {
             return Ok(());
         }
         UpstreamDialect::decode(self, body, &Memo::default()).map(drop)

@@ -11,12 +11,13 @@
 //! Deliberately absent: text is never looked into (`<think>` stays content), and ids, names and
 //! counts of the upstream are not rewritten where they are valid.
 //!
-//! Cost: a chunk that carries only text is looked over once and forwarded as the very bytes that
-//! were read. A null `usage` that has to go costs one copy of the chunk. Anything else is one
+//! Cost: a chunk that differs from the one before only in its text is compared with it, another that
+//! carries only text is looked over once, and both are forwarded as the very bytes that were read. A null `usage` that has to go costs one copy of the chunk. Anything else is one
 //! borrowed parse, and a copy if something is mended.
 
 mod choice;
 mod parts;
+mod pattern;
 mod peek;
 mod tidy;
 mod tool_calls;
@@ -31,6 +32,7 @@ use serde_json::value::RawValue;
 pub use self::unary::unary;
 use self::{
     choice::Choice,
+    pattern::Pattern,
     peek::{Peek, peek},
 };
 use crate::{
@@ -38,7 +40,7 @@ use crate::{
     framing::Frame,
     wire::{
         Asked, Relay, Tally,
-        json::{Edits, Object, push_string},
+        json::{Edits, Object, items, push_string},
         openai_chat::{in_band::error_event, in_band_error, usage},
     },
 };
@@ -60,6 +62,7 @@ pub struct Passthrough {
     head: Head,
     /// The upstream writes whole heads, so a chunk of text need not be read.
     is_tidy: bool,
+    pattern: Pattern,
     choices: Vec<Choice>,
     held: Option<Held>,
     done: bool,
@@ -101,6 +104,7 @@ impl Passthrough {
             include_usage,
             head: Head { id: "\"chatcmpl-0\"".into(), created: "0".into(), model: "\"\"".into() },
             is_tidy: false,
+            pattern: Pattern::default(),
             choices: Vec::new(),
             held: None,
             done: false,
@@ -131,10 +135,20 @@ impl Passthrough {
         if data.starts_with(DONE) {
             return self.end(out);
         }
+        if self.is_tidy
+            && let Some(output_bytes) = self.pattern.fits(data)
+        {
+            self.tally.output_bytes += output_bytes;
+            out.push_back(forward(frame));
+            return Ok(());
+        }
         let look = if self.is_tidy { peek(data, self.include_usage) } else { Peek::Careful };
         match look {
-            Peek::Plain { output_bytes } => {
+            Peek::Plain { output_bytes, text } => {
                 self.tally.output_bytes += output_bytes;
+                if let Some(text) = text {
+                    self.pattern.learn(data, text);
+                }
                 out.push_back(forward(frame));
             }
             Peek::NullUsage { output_bytes, cut } => {
@@ -162,7 +176,7 @@ impl Passthrough {
             return Err(error.into());
         }
         let choices: Vec<&RawValue> = match object.present("choices") {
-            Some(choices) => serde_json::from_str(choices.get()).map_err(broken)?,
+            Some(choices) => items(choices.get()).map_err(broken)?,
             None => Vec::new(),
         };
         if choices.is_empty() {

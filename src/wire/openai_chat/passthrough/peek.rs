@@ -14,8 +14,8 @@ use memchr::{memchr, memchr2, memchr3, memrchr};
 /// The verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Peek {
-    /// Nothing but text: forward it untouched.
-    Plain { output_bytes: u64 },
+    /// Nothing but text: forward it untouched. `text` is the place of the text, where there is one.
+    Plain { output_bytes: u64, text: Option<Range<usize>> },
     /// The same, but for a top-level `,"usage":null` at this place.
     NullUsage { output_bytes: u64, cut: Range<usize> },
     /// Something that must be read.
@@ -46,6 +46,7 @@ fn look(data: &[u8], keep_usage: bool) -> Option<Peek> {
         return None;
     }
     let (mut choices, mut delta, mut cut, mut output_bytes) = (false, false, None, 0);
+    let (mut text, mut texts) = (None, 0);
     let mut at = 0;
     while let Some(colon) = memchr(b':', data.get(at..)?).map(|found| at + found) {
         let (key_start, key) = key_before(data, colon)?;
@@ -59,7 +60,10 @@ fn look(data: &[u8], keep_usage: bool) -> Option<Peek> {
         }
         match kind(key) {
             Key::Harmless => {}
-            Key::Output if is_text => output_bytes += (at - value_start - 2) as u64,
+            Key::Output if is_text => {
+                output_bytes += (at - value_start - 2) as u64;
+                (text, texts) = (Some(value_start + 1..at - 1), texts + 1);
+            }
             Key::Choices if opens_with(value, b'[', b'{') => choices = true,
             Key::Delta if value.first() == Some(&b'{') => delta = true,
             Key::Usage if is_null && keep_usage => {}
@@ -74,7 +78,7 @@ fn look(data: &[u8], keep_usage: bool) -> Option<Peek> {
     }
     Some(match cut {
         Some(cut) => Peek::NullUsage { output_bytes, cut },
-        None => Peek::Plain { output_bytes },
+        None => Peek::Plain { output_bytes, text: text.filter(|_| texts == 1) },
     })
 }
 
@@ -99,7 +103,7 @@ fn key_before(data: &[u8], colon: usize) -> Option<(usize, &[u8])> {
 }
 
 /// Where the string ends whose first character stands at `at`: past its closing quote.
-fn string_end(data: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn string_end(data: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let found = at + memchr2(b'"', b'\\', data.get(at..)?)?;
         if data.get(found) == Some(&b'"') {
@@ -135,7 +139,7 @@ mod tests {
 
     fn plain(json: &str, keep_usage: bool) -> Option<u64> {
         match peek(json.as_bytes(), keep_usage) {
-            Peek::Plain { output_bytes } => Some(output_bytes),
+            Peek::Plain { output_bytes, .. } => Some(output_bytes),
             Peek::NullUsage { .. } | Peek::Careful => None,
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     wire::{
         Tally,
-        json::{Edits, Object},
+        json::{Edits, Object, items},
         openai_chat::{in_band_error, usage},
     },
 };
@@ -38,7 +38,7 @@ pub fn unary(body: &Bytes) -> Result<(Bytes, Tally)> {
         },
     };
     let choices: Vec<&RawValue> = match object.present("choices") {
-        Some(choices) => serde_json::from_str(choices.get()).map_err(broken)?,
+        Some(choices) => items(choices.get()).map_err(broken)?,
         None => Vec::new(),
     };
     if choices.is_empty() {
