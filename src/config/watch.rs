@@ -8,11 +8,11 @@
 
 use std::{
     fmt, fs,
+    hash::{DefaultHasher, Hasher},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time};
 
 /// How often the file is looked at. Leaves time to load it within the second that is promised.
@@ -60,11 +60,15 @@ impl fmt::Debug for Watch {
 
 /// The file as it was last seen; `None` when it is gone for a moment.
 #[derive(PartialEq)]
-struct Content(Option<[u8; 32]>);
+struct Content(Option<u64>);
 
 impl Content {
     fn read(path: &Path) -> Self {
-        Self(fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into()))
+        Self(fs::read(path).ok().map(|bytes| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&bytes);
+            hasher.finish()
+        }))
     }
 }
 

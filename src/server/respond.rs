@@ -33,6 +33,17 @@ static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
+static REQUEST_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+static TOKEN_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+
 /// Longest client request id that is kept, as OpenAI's own limit (API reference, "Debugging
 /// requests", read November 2026).
 const CLIENT_ID_MAX: usize = 512;
@@ -150,13 +161,13 @@ fn head(arrival: &Arrival, notes: &Notes) -> HeaderMap {
 /// OpenAI's names (guide "Rate limits", read November 2026).
 fn own_limit(headers: &mut HeaderMap, state: &LimitState) {
     let [limit, remaining, reset] = match state.name {
-        "requests" => ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
-        "tokens" => ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+        "requests" => &REQUEST_LIMIT,
+        "tokens" => &TOKEN_LIMIT,
         _ => return,
     };
-    headers.insert(HeaderName::from_static(limit), state.limit.into());
-    headers.insert(HeaderName::from_static(remaining), state.remaining.into());
-    insert_text(headers, &HeaderName::from_static(reset), Some(&go_duration(state.reset)));
+    headers.insert(limit, state.limit.into());
+    headers.insert(remaining, state.remaining.into());
+    insert_text(headers, reset, Some(&go_duration(state.reset)));
 }
 
 fn keep_limits(headers: &mut HeaderMap, limits: &HeaderMap) {

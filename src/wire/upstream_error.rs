@@ -32,10 +32,13 @@ pub fn limit_headers(headers: &HeaderMap) -> HeaderMap {
 
 /// The upstream's name for the exchange, as OpenAI, Anthropic, DeepSeek and Mistral spell it.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    ["x-request-id", "request-id", "x-deepseek-request-id", "mistral-correlation-id"]
-        .into_iter()
-        .find_map(|name| text(headers, name))
-        .map(Into::into)
+    static NAMES: [HeaderName; 4] = [
+        HeaderName::from_static("x-request-id"),
+        HeaderName::from_static("request-id"),
+        HeaderName::from_static("x-deepseek-request-id"),
+        HeaderName::from_static("mistral-correlation-id"),
+    ];
+    NAMES.iter().find_map(|name| headers.get(name)?.to_str().ok()).map(Into::into)
 }
 
 /// What a message means by its words, for the vendors whose status or code does not say it. The
