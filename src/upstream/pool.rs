@@ -72,7 +72,8 @@ impl Pool {
         loop {
             let (taken, is_new) = match self.take() {
                 Some(taken) => (taken, false),
-                None => self.open(connector, &uri).await?,
+                // Apart, so that the usual way does not carry the room for it.
+                None => Box::pin(self.open(connector, &uri)).await?,
             };
             let answered = match taken {
                 Taken::Link(link) => {

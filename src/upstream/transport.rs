@@ -83,13 +83,14 @@ impl Service<Call> for Transport {
 async fn exchange(transport: Transport, mut call: Call) -> Result<Reply> {
     call.attempts.add();
     if call.request.uri().scheme_str() == Some(builtin::SCHEME) {
-        return played::exchange(call, transport.bounds).await;
+        return Box::pin(played::exchange(call, transport.bounds)).await;
     }
     let request = std::mem::take(&mut call.request);
     let (mut head, body) = transport.clients.send(&call.target.connection, request).await?.into_parts();
     match decoded::take(&mut head)? {
         None => receive(&call, head, body, transport.bounds).await,
-        Some(coding) => receive(&call, head, decoded::decode(body, coding), transport.bounds).await,
+        // Apart, so that the usual way does not carry the room for it.
+        Some(coding) => Box::pin(receive(&call, head, decoded::decode(body, coding), transport.bounds)).await,
     }
 }
 

@@ -86,8 +86,8 @@ struct Scan<'a> {
 impl<'a> Scan<'a> {
     fn new(text: &'a str) -> Self {
         // Without a way out of the loop, so that it takes many bytes at once.
-        let has_controls = text.bytes().fold(false, |found, byte| found | (byte < b' '));
-        Self { text, at: 0, has_controls }
+        let least = text.bytes().fold(u8::MAX, |least, byte| least.min(byte));
+        Self { text, at: 0, has_controls: least < b' ' }
     }
 
     fn peek(&self) -> Option<u8> {

@@ -71,7 +71,7 @@ mod tests {
         {
             assert_eq!(learned().fits(CHUNK.replace(from, to).as_bytes()), None, "{from} -> {to}");
         }
-        assert_eq!(learned().fits(CHUNK[..CHUNK.len() - 1].as_bytes()), None);
+        assert_eq!(learned().fits(&CHUNK.as_bytes()[..CHUNK.len() - 1]), None);
         assert_eq!(learned().fits(b""), None);
     }
 
