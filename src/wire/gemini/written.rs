@@ -7,7 +7,11 @@ use super::Gemini;
 use crate::{
     error::Error,
     ir,
-    wire::{Asked, ClientDialect, Encoded, Facts, Host, Loss, Memo, UpstreamDialect, Weight, openai_chat::OpenAiChat},
+    wire::{
+        Asked, ClientDialect, Encoded, Facts, Host, Loss, Memo, UpstreamDialect, Weight,
+        openai_chat::OpenAiChat,
+        openai_responses::{OpenAiResponses, client::unseal},
+    },
 };
 
 const CHAT: &dyn ClientDialect = &OpenAiChat;
@@ -203,6 +207,36 @@ fn signatures_go_back() {
         Value::from(expected),
         "where none is wanted"
     );
+}
+
+/// R2: the same through a client of OpenAI's Responses, for which a signature is a sealed item; a
+/// target that did not make it does not get it.
+#[test]
+fn signatures_survive_a_client_of_responses() {
+    let responses: &dyn ClientDialect = &OpenAiResponses;
+    let parts = json!([
+        {"functionCall": {"id": "4jh89wlf", "name": "f", "args": {"city": "Oslo"}}, "thoughtSignature": "S1"},
+        {"functionCall": {"id": "5jh89wlf", "name": "f", "args": {"city": "Rome"}}},
+    ]);
+    let answer = json!({"responseId": "r", "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]});
+    let answer = Gemini.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
+    let asked = Asked { id: "resp_1".into(), target: "gem/a".into(), model: "public".into(), ..Asked::default() };
+    let written: Value = serde_json::from_slice(&responses.encode(&answer, &asked)).unwrap();
+    let mut input = vec![json!({"role": "user", "content": "Q"})];
+    input.extend(written["output"].as_array().unwrap().iter().cloned());
+    for id in ["4jh89wlf", "5jh89wlf"] {
+        input.push(json!({"type": "function_call_output", "call_id": id, "output": "A"}));
+    }
+    let body = json!({"model": "public", "input": input, "tools": [{"type": "function", "name": "f"}]});
+    let request = responses.decode(body.to_string().as_bytes()).unwrap();
+    let replayed = |target: &str| {
+        let request = unseal(&request, target).unwrap();
+        let encoded = Gemini.encode(&request, &Facts { model: NEW, ..Facts::default() }).unwrap();
+        let mut body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        body["contents"][1]["parts"].take()
+    };
+    assert_eq!(replayed("gem/a"), parts);
+    assert_eq!(replayed("gem/b")[0]["thoughtSignature"], "skip_thought_signature_validator");
 }
 
 /// R1: a proof of another vendor's is none of this one's.
