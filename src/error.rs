@@ -70,6 +70,12 @@ pub enum Error {
     Internal { message: String },
 }
 
+/// 529, which Anthropic's clients know and the registry of statuses does not.
+const OVERLOADED: StatusCode = match StatusCode::from_u16(529) {
+    Ok(status) => status,
+    Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+};
+
 /// The four clocks of a call (design section 6.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
@@ -189,10 +195,13 @@ impl Error {
 
     /// The same for a client of this dialect, where its SDKs know a status of their own.
     pub fn status_in(&self, dialect: Dialect) -> StatusCode {
-        match dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini => {
-                self.status()
-            }
+        match (dialect, self) {
+            (Dialect::Anthropic, Self::Upstream(error)) => error.messages_status(),
+            (Dialect::Anthropic, Self::NoTarget { .. }) => OVERLOADED,
+            (
+                Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini,
+                _,
+            ) => self.status(),
         }
     }
 
@@ -452,6 +461,32 @@ impl UpstreamError {
             Class::Server if self.status.is_server_error() => self.status,
             Class::Server => StatusCode::BAD_GATEWAY,
         }
+    }
+
+    /// For clients of Anthropic's dialect, whose SDKs know 402 and 529. An upstream that speaks it
+    /// too keeps the status that its words go with.
+    fn messages_status(&self) -> StatusCode {
+        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        match self.class {
+            Class::ContextLength => StatusCode::BAD_REQUEST,
+            _ if self.dialect == Some(Dialect::Anthropic) && is_error && self.speaks_to_client() => self.status,
+            Class::Quota => StatusCode::PAYMENT_REQUIRED,
+            Class::Overloaded => OVERLOADED,
+            Class::Invalid
+            | Class::ContentPolicy
+            | Class::Credentials
+            | Class::RateLimit
+            | Class::NotFound
+            | Class::TooLarge
+            | Class::Transient
+            | Class::Conflict
+            | Class::Server => self.client_status(),
+        }
+    }
+
+    /// Whether the upstream's words are for the client; what it says of the operator's key is not.
+    pub fn speaks_to_client(&self) -> bool {
+        self.class != Class::Credentials || self.credential == Whose::Clients
     }
 
     fn client_error_status(&self) -> StatusCode {

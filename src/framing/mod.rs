@@ -20,7 +20,8 @@ pub const DEFAULT_MAX_FRAME_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The frame as it stood on the wire, terminator included, when those bytes may be sent to a
-    /// client as they are (`data: ...` and a blank line with LF ends, nothing else). `None` when
+    /// client as they are (`data: ...`, before it `event: ...` if it is
+    /// named, and a blank line, with LF ends and nothing else). `None` when
     /// it was spelled another way (CRLF, no space, several lines, `id:`), so that whoever forwards
     /// it must write it anew (rule S8).
     pub raw: Option<Bytes>,

@@ -95,9 +95,10 @@ impl Framer {
             return None;
         }
         if self.place == Place::Between
-            && let Some((raw, data)) = self.take_canonical()
+            && let Some(end) = Canonical::of(&self.read)
         {
-            return Some(self.check(raw.len()).map(|()| Frame { raw: Some(raw), event: None, data }));
+            let raw = self.read.split_to(end.len());
+            return Some(self.check(raw.len()).map(|()| end.frame(raw)));
         }
         let (len, complete) = self.scan();
         if let Err(error) = self.check(self.held.len() + len) {
@@ -151,18 +152,6 @@ impl Framer {
         let Some(end) = memchr2(b'\n', b'\r', &self.read) else { return self.read.clear() };
         self.read.advance(end + 1);
         self.place = Place::Between;
-    }
-
-    /// The usual case: `data: `, a payload and two LF, all in this read.
-    fn take_canonical(&mut self) -> Option<(Bytes, Bytes)> {
-        let rest = self.read.strip_prefix(b"data: ")?;
-        let end = 6 + memchr2(b'\n', b'\r', rest)?;
-        if self.read.get(end..end + 2) != Some(b"\n\n") {
-            return None;
-        }
-        let raw = self.read.split_to(end + 2);
-        let data = raw.slice(6..end);
-        Some((raw, data))
     }
 
     /// Finds how much of the current read belongs to the event in progress, and whether it is
@@ -246,11 +235,39 @@ fn parse(event: &Bytes) -> Option<Frame> {
 
 /// An event that spanned reads and is spelled the usual way after all.
 fn parse_canonical(event: &Bytes) -> Option<Frame> {
-    let payload = event.strip_prefix(b"data: ")?.strip_suffix(b"\n\n")?;
-    if memchr2(b'\n', b'\r', payload).is_some() {
-        return None;
+    let canonical = Canonical::of(event).filter(|canonical| canonical.len() == event.len())?;
+    Some(canonical.frame(event.clone()))
+}
+
+/// An event spelled the usual way: `event: ` and a name, if any, `data: ` and a payload, all LF.
+struct Canonical {
+    /// Where the name ends; 0 when there is none.
+    name_end: usize,
+    data_end: usize,
+}
+
+impl Canonical {
+    /// The one that `bytes` begin with, if they hold it whole.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let name_end = match bytes.strip_prefix(b"event: ") {
+            None => 0,
+            Some(rest) => 7 + memchr2(b'\n', b'\r', rest).filter(|len| *len > 0)?,
+        };
+        let line = if name_end == 0 { bytes } else { bytes.get(name_end..)?.strip_prefix(b"\n")? };
+        let data_start = bytes.len() - line.strip_prefix(b"data: ")?.len();
+        let data_end = data_start + memchr2(b'\n', b'\r', bytes.get(data_start..)?)?;
+        (bytes.get(data_end..data_end + 2)? == b"\n\n").then_some(Self { name_end, data_end })
     }
-    Some(Frame { raw: Some(event.clone()), event: None, data: event.slice_ref(payload) })
+
+    fn len(&self) -> usize {
+        self.data_end + 2
+    }
+
+    fn frame(&self, raw: Bytes) -> Frame {
+        let event = (self.name_end > 0).then(|| raw.slice(7..self.name_end));
+        let data_start = if self.name_end > 0 { self.name_end + 7 } else { 6 };
+        Frame { event, data: raw.slice(data_start..self.data_end), raw: Some(raw) }
+    }
 }
 
 /// A line's field name and value; a line without a colon is a field without a value.

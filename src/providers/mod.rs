@@ -99,6 +99,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = body;
         Vec::new()
     }
+    /// Whether it takes this flag of Anthropic's `anthropic-beta`, where it speaks that dialect.
+    fn takes_beta(&self, flag: &str) -> bool {
+        let _ = flag;
+        true
+    }
     /// Corrects the reading of an error by the vendor's own codes.
     fn refine(&self, error: UpstreamError) -> UpstreamError {
         error

@@ -423,6 +423,7 @@ impl Walk {
             include_usage: inbound.include_usage,
             id: client.answer_id(inbound.id),
             created: now.as_secs(),
+            prompt_estimate: inbound.estimate.prompt,
             legacy_functions: false,
             request: inbound.body.clone(),
             target: self.notes.target.as_deref().unwrap_or_default().to_owned(),
@@ -449,7 +450,7 @@ impl Walk {
 /// What an endpoint takes for an upstream's answer.
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
-        Endpoint::ChatCompletions => Expects::Answer,
+        Endpoint::ChatCompletions | Endpoint::Messages => Expects::Answer,
         Endpoint::Embeddings => Expects::Document,
     }
 }

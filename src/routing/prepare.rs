@@ -9,7 +9,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use super::{
     replay::{Owner, Replay},
@@ -196,13 +196,39 @@ impl Source {
             Dialect::OpenAiChat | Dialect::OpenAiResponses if &*route.target.kind == "openai" => {
                 &["openai-beta", "traceparent", "tracestate"]
             }
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama => &["traceparent", "tracestate"],
-            Dialect::Anthropic => &["anthropic-beta", "traceparent", "tracestate"],
-            Dialect::Gemini => &["traceparent", "tracestate"],
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama | Dialect::Gemini => {
+                &["traceparent", "tracestate"]
+            }
+            // A translated request has a version of its own, that of its words.
+            Dialect::Anthropic if self.inbound.dialect == dialect => {
+                &["anthropic-version", "traceparent", "tracestate"]
+            }
+            Dialect::Anthropic => &["traceparent", "tracestate"],
         };
         for name in names {
             for value in self.inbound.headers.get_all(*name) {
                 headers.append(*name, value.clone());
+            }
+        }
+        if dialect == Dialect::Anthropic {
+            self.forward_betas(route, headers);
+        }
+    }
+
+    /// The beta flags the target takes; none is ever added (rule A3).
+    fn forward_betas(&self, route: &Route, headers: &mut HeaderMap) {
+        static BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+        let takes = |flag: &str| route.upstream.provider.takes_beta(flag);
+        for value in self.inbound.headers.get_all(&BETA) {
+            let Ok(flags) = value.to_str() else { continue };
+            let all = || flags.split(',').map(str::trim).filter(|flag| !flag.is_empty());
+            if all().all(takes) {
+                headers.append(&BETA, value.clone());
+            } else if let Ok(kept) =
+                HeaderValue::from_str(&all().filter(|flag| takes(flag)).collect::<Vec<_>>().join(","))
+                && !kept.is_empty()
+            {
+                headers.append(&BETA, kept);
             }
         }
     }

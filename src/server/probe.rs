@@ -8,7 +8,8 @@
 
 use std::sync::LazyLock;
 
-use memchr::{memchr, memmem::Finder};
+use http::HeaderMap;
+use memchr::{memchr, memmem, memmem::Finder};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -24,7 +25,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// An attached image or file, in tokens: about a picture of a megapixel.
 const ATTACHMENT: u64 = 1000;
 
-/// The head fields of a chat completion.
+/// The head fields of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Probe {
     pub model: String,
@@ -38,12 +39,12 @@ pub(super) struct Probe {
 pub(super) fn chat(body: &[u8]) -> Result<Probe> {
     let object = Object::parse(body)?;
     let model = model(&object)?;
-    messages(&object)?;
+    turns(&object)?;
     Ok(Probe {
         model,
         stream: flag(&object, "stream")?,
         include_usage: include_usage(&object)?,
-        estimate: Estimate { prompt: prompt_tokens(body), output: output_tokens(&object) },
+        estimate: Estimate { prompt: prompt_tokens(body, in_data_url), output: output_tokens(&object) },
     })
 }
 
@@ -54,8 +55,38 @@ pub(super) fn embeddings(body: &[u8]) -> Result<Probe> {
     let model = model(&object)?;
     object.present("input").ok_or_else(|| missing("input"))?;
     openai::request(body)?;
-    let estimate = Estimate { prompt: prompt_tokens(body), output: 0 };
+    let estimate = Estimate { prompt: prompt_tokens(body, in_data_url), output: 0 };
     Ok(Probe { model, stream: false, include_usage: false, estimate })
+}
+
+/// Reads the head fields of a message request (Anthropic's API reference, "Create a Message" and "API
+/// versioning", read November 2026).
+pub(super) fn messages(headers: &HeaderMap, body: &[u8]) -> Result<Probe> {
+    let object = Object::parse(body)?;
+    let model = model(&object)?;
+    turns(&object)?;
+    of_version(headers, &object)?;
+    Ok(Probe {
+        model,
+        stream: flag(&object, "stream")?,
+        include_usage: true,
+        estimate: Estimate { prompt: prompt_tokens(body, in_source), output: output_tokens(&object) },
+    })
+}
+
+/// The later version of the interface refuses to be told how to draw tokens. The vendor says so
+/// itself; other targets' clients hear the same.
+fn of_version(headers: &HeaderMap, object: &Object<'_>) -> Result<()> {
+    if headers.get("anthropic-version").is_none_or(|version| version != "2026-10-21") {
+        return Ok(());
+    }
+    match ["temperature", "top_p", "top_k"].into_iter().find(|field| object.get(field).is_some()) {
+        Some(field) => {
+            let message = format!("{field}: not supported with anthropic-version 2026-10-21.");
+            Err(Error::invalid(message, field, "unsupported_parameter"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn model(object: &Object<'_>) -> Result<String> {
@@ -67,7 +98,7 @@ fn model(object: &Object<'_>) -> Result<String> {
     Ok(model)
 }
 
-fn messages(object: &Object<'_>) -> Result<()> {
+fn turns(object: &Object<'_>) -> Result<()> {
     let value = object.present("messages").ok_or_else(|| missing("messages"))?;
     let Some(inside) = value.get().strip_prefix('[') else {
         return Err(wrong_type("messages", "an array"));
@@ -100,15 +131,13 @@ fn output_tokens(object: &Object<'_>) -> u64 {
     each.saturating_mul(number("n").unwrap_or(1).max(1))
 }
 
-/// A guess by size, base64 payloads left out (rule L5).
-fn prompt_tokens(body: &[u8]) -> u64 {
-    // Made once: to make a searcher takes longer than to search a short body.
-    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(";base64,"));
+/// A guess by size, base64 payloads left out (rule L5): those that `payload` finds the start of.
+fn prompt_tokens(body: &[u8], payload: fn(&[u8]) -> Option<usize>) -> u64 {
     let mut text = body.len();
     let mut attachments = 0;
     let mut rest = body;
-    while let Some(at) = MARK.find(rest) {
-        rest = rest.get(at + MARK.needle().len()..).unwrap_or_default();
+    while let Some(at) = payload(rest) {
+        rest = rest.get(at..).unwrap_or_default();
         // A JSON string ends at its quote; base64 has nothing to escape.
         let payload = memchr(b'"', rest).unwrap_or(rest.len());
         rest = rest.get(payload..).unwrap_or_default();
@@ -116,6 +145,28 @@ fn prompt_tokens(body: &[u8]) -> u64 {
         attachments += 1;
     }
     text as u64 / BYTES_PER_TOKEN + attachments * ATTACHMENT
+}
+
+/// Inside a data URL.
+fn in_data_url(text: &[u8]) -> Option<usize> {
+    // Made once: to make a searcher takes longer than to search a short body.
+    static MARK: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(";base64,"));
+    MARK.find(text).map(|at| at + MARK.needle().len())
+}
+
+/// The `data` of a source. One that is as short as that may be text.
+fn in_source(text: &[u8]) -> Option<usize> {
+    const KEY: &[u8] = b"\"data\"";
+    const SHORT: usize = 1024;
+    memmem::find_iter(text, KEY).find_map(|at| {
+        let value = text.get(at + KEY.len()..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        let payload = value.strip_prefix(b"\"")?;
+        let start = payload.get(..SHORT)?;
+        start
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte))
+            .then(|| text.len() - payload.len())
+    })
 }
 
 fn missing(name: &'static str) -> Error {
@@ -167,6 +218,35 @@ mod tests {
         }
     }
 
+    /// Anthropic's two living versions: the later one refuses to be told how to draw tokens.
+    #[test]
+    fn versions_differ_in_sampling() {
+        let version = |value: &'static str| {
+            HeaderMap::from_iter([("anthropic-version".parse().unwrap(), value.parse().unwrap())])
+        };
+        let body = |field: &str| format!(r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user"}}]{field}}}"#);
+        for field in ["temperature", "top_p", "top_k"] {
+            let text = body(&format!(r#","{field}":1"#));
+            assert_eq!(messages(&version("2023-06-01"), text.as_bytes()).unwrap().estimate.output, 9);
+            assert!(messages(&HeaderMap::new(), text.as_bytes()).is_ok());
+            let kind = messages(&version("2026-10-21"), text.as_bytes()).unwrap_err().kind();
+            assert_eq!(kind.param.as_deref(), Some(field));
+        }
+        assert!(messages(&version("2026-10-21"), body("").as_bytes()).is_ok());
+    }
+
+    /// L5: so does that of a source, however it is spaced, while a document's text is text.
+    #[test]
+    fn sources_are_left_out_too() {
+        let estimate = |data: &str, gap: &str| {
+            let body = format!(r#"{{"model":"m","messages":[{{"content":[{{"source":{{"data":{gap}"{data}"}}}}]}}]}}"#);
+            messages(&HeaderMap::new(), body.as_bytes()).unwrap().estimate.prompt
+        };
+        let long = "QUJD".repeat(100_000);
+        assert!(estimate(&long, "").abs_diff(estimate(&long[..2000], " ")) <= 1);
+        assert!(estimate(&long, "") < 2000 && estimate(&"some words ".repeat(10_000), "") > 20_000);
+    }
+
     /// L5: a payload counts as an attachment, not as text.
     #[test]
     fn base64_is_left_out_of_the_estimate() {
@@ -193,7 +273,7 @@ mod tests {
                 text.extend_from_slice(&body);
             }
             let _ = chat(&text);
-            prop_assert!(prompt_tokens(&text) <= text.len() as u64 / 4 + text.len() as u64 * ATTACHMENT);
+            prop_assert!(prompt_tokens(&text, in_data_url) <= text.len() as u64 / 4 + text.len() as u64 * ATTACHMENT);
         }
     }
 }

@@ -18,12 +18,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    call::{Failure, LimitState, Notes},
+    call::{Dialect, Failure, LimitState, Notes},
     error::{Class, Error},
     wire::ClientDialect,
 };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same as Anthropic's SDKs look for it.
+static REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 pub(super) static X_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 static X_UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 static X_SLUIS_TARGET: HeaderName = HeaderName::from_static("x-sluis-target");
@@ -87,15 +89,15 @@ fn client_request_id(id: &HeaderValue) -> Option<HeaderValue> {
 // === responses ===
 
 /// A whole JSON answer.
-pub(super) fn json(arrival: &Arrival, notes: &Notes, body: Bytes) -> Response {
-    let mut headers = head(arrival, notes);
+pub(super) fn json(arrival: &Arrival, dialect: Dialect, notes: &Notes, body: Bytes) -> Response {
+    let mut headers = head(arrival, dialect, notes);
     headers.insert(CONTENT_TYPE, JSON);
     response(StatusCode::OK, headers, Body::from(body))
 }
 
 /// A stream; the body is on its way or still to come.
-pub(super) fn event_stream(arrival: &Arrival, notes: &Notes, body: Body) -> Response {
-    let mut headers = head(arrival, notes);
+pub(super) fn event_stream(arrival: &Arrival, dialect: Dialect, notes: &Notes, body: Body) -> Response {
+    let mut headers = head(arrival, dialect, notes);
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Tells nginx not to gather the events (its documentation of proxy_buffering, read November 2026).
@@ -106,7 +108,7 @@ pub(super) fn event_stream(arrival: &Arrival, notes: &Notes, body: Body) -> Resp
 /// An error in the client's dialect.
 pub(super) fn failure(arrival: &Arrival, dialect: &dyn ClientDialect, failure: &Failure) -> Response {
     let Failure { error, notes } = failure;
-    let mut headers = head(arrival, notes);
+    let mut headers = head(arrival, dialect.dialect(), notes);
     headers.insert(CONTENT_TYPE, JSON);
     if error.forbids_client_retry() {
         headers.insert(&X_SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -136,11 +138,14 @@ fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
 
 // === heads ===
 
-fn head(arrival: &Arrival, notes: &Notes) -> HeaderMap {
+fn head(arrival: &Arrival, dialect: Dialect, notes: &Notes) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
     let mut buffer = Uuid::encode_buffer();
     let id = arrival.id.hyphenated().encode_lower(&mut buffer);
     insert_text(&mut headers, &X_REQUEST_ID, Some(id));
+    if dialect == Dialect::Anthropic {
+        insert_text(&mut headers, &REQUEST_ID, Some(id));
+    }
     if let Some(id) = &arrival.client_id {
         headers.insert(&X_CLIENT_REQUEST_ID, id.clone());
     }
@@ -282,7 +287,7 @@ mod tests {
             upstream_request_id: Some("req_1".into()),
         };
         let arrival = Arrival::new(&headers);
-        let response = json(&arrival, &notes, Bytes::from_static(b"{}"));
+        let response = json(&arrival, Dialect::OpenAiChat, &notes, Bytes::from_static(b"{}"));
         let expected = [
             ("x-request-id", arrival.id.to_string()),
             ("x-client-request-id", "mine".into()),

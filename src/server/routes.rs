@@ -18,13 +18,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     Server,
-    endpoints::{chat_completions, embeddings, health, models, refuse},
-    respond::Arrival,
+    endpoints::{chat_completions, embeddings, health, messages, models, refuse},
 };
 use crate::error::Error;
 
 /// All routes, ready to be served.
 pub fn router(server: Arc<Server>) -> Router {
+    openais().merge(anthropics()).fallback(unknown_route).method_not_allowed_fallback(wrong_method).with_state(server)
+}
+
+/// The routes whose clients speak OpenAI's dialects, and those for operators.
+fn openais() -> Router<Arc<Server>> {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/chat/completions", post(chat_completions::create))
@@ -41,16 +45,23 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(server)
         // Outermost: a bug of ours is a 500 in our form, and the next call does not notice.
-        .layer(CatchPanicLayer::custom(recover))
+        .layer(CatchPanicLayer::custom(|panic| recover("/", panic)))
+}
+
+/// The routes whose clients speak Anthropic's.
+fn anthropics() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/v1/messages", post(messages::create))
+        .route("/messages", post(messages::create))
+        .route("/{provider}/v1/messages", post(messages::create))
+        .layer(CatchPanicLayer::custom(|panic| recover("/v1/messages", panic)))
 }
 
 async fn unknown_route(request: Request) -> Response {
-    let error = Error::RouteNotFound { method: request.method().to_string(), path: request.uri().path().into() };
-    refuse(&Arrival::new(request.headers()), error)
+    let path = request.uri().path();
+    let error = Error::RouteNotFound { method: request.method().to_string(), path: path.into() };
+    refuse(path, request.headers(), error)
 }
 
 /// The router adds `allow`. `OPTIONS` asks for nothing else, so it is no error; it grants nothing
@@ -59,14 +70,15 @@ async fn wrong_method(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let error = Error::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().into() };
-    refuse(&Arrival::new(request.headers()), error)
+    let path = request.uri().path();
+    let error = Error::MethodNotAllowed { method: request.method().to_string(), path: path.into() };
+    refuse(path, request.headers(), error)
 }
 
 /// What the panic said is not repeated: it may quote a prompt. The panic hook has logged its place.
-fn recover(_panic: Box<dyn Any + Send>) -> Response<Body> {
+fn recover(path: &str, _panic: Box<dyn Any + Send>) -> Response<Body> {
     let error = Error::Internal { message: "a request handler panicked".into() };
-    refuse(&Arrival::new(&http::HeaderMap::new()), error)
+    refuse(path, &http::HeaderMap::new(), error)
 }
 
 #[cfg(test)]

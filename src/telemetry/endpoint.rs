@@ -9,6 +9,7 @@ use super::CallMetrics;
 pub enum Endpoint {
     ChatCompletions,
     Embeddings,
+    Messages,
 }
 
 /// The metrics of one model and target, looked up per endpoint when one first calls it.
@@ -23,13 +24,14 @@ pub struct PlaceMetrics {
 
 impl Endpoint {
     /// Each at its own place.
-    pub const ALL: [Self; 2] = [Self::ChatCompletions, Self::Embeddings];
+    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Embeddings, Self::Messages];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat_completions",
             Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
         }
     }
 }

@@ -58,7 +58,8 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
     match dialect {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
-        Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini => None,
+        Dialect::Anthropic => Some(&anthropic::Anthropic),
+        Dialect::Ollama | Dialect::Gemini => None,
     }
 }
 
@@ -205,6 +206,8 @@ pub struct Asked {
     pub id: String,
     /// Unix seconds, when the upstream gives none.
     pub created: u64,
+    /// How many tokens the prompt may have, for a dialect that tells before it knows.
+    pub prompt_estimate: u64,
     /// The question was put in the older words ([`ir::Request::legacy_functions`]).
     pub legacy_functions: bool,
     /// The question as it was put, for dialects whose answers say it back.

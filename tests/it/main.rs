@@ -23,6 +23,7 @@ mod first_minute;
 mod gemini;
 mod harness;
 mod limits;
+mod messages;
 mod ollama;
 #[cfg(target_os = "linux")]
 mod pressure;

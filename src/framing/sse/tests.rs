@@ -89,11 +89,18 @@ fn only_the_usual_spelling_may_be_forwarded_raw() {
         ("data: x", false),
         ("data: x\n", false),
         ("data: x\nid: 1\n\n", false),
-        ("event: e\ndata: x\n\n", false),
+        ("event: e\ndata: x\n\n", true),
+        ("event:e\ndata: x\n\n", false),
+        ("event: \ndata: x\n\n", false),
+        ("data: x\nevent: e\n\n", false),
     ] {
         let got = frames(text.as_bytes(), &[]);
         assert_eq!(data(&got), ["x"], "{text:?}");
-        assert_eq!(got[0].raw.as_deref(), forwardable.then_some(&b"data: x\n\n"[..]), "{text:?}");
+        assert_eq!(
+            got[0].raw.as_deref(),
+            forwardable.then_some(text.trim_start_matches(": note\n").as_bytes()),
+            "{text:?}"
+        );
     }
 }
 
@@ -222,7 +229,8 @@ proptest! {
     fn raw_frames_are_canonical(bytes in stream()) {
         for frame in frames(&bytes, &[]) {
             if let Some(raw) = &frame.raw {
-                prop_assert_eq!(&**raw, [b"data: ", &frame.data[..], b"\n\n"].concat());
+                let name = frame.event.as_deref().map(|name| [b"event: ", name, b"\n"].concat()).unwrap_or_default();
+                prop_assert_eq!(&**raw, [&name[..], b"data: ", &frame.data[..], b"\n\n"].concat());
                 prop_assert_eq!(frames(raw, &[]), vec![frame.clone()]);
             }
         }

@@ -18,8 +18,11 @@ use crate::{
     wire::openai_chat::OpenAiChat,
 };
 
-static ENDPOINT: Endpoint =
-    Endpoint { counted_as: telemetry::Endpoint::ChatCompletions, dialect: &OpenAiChat, probe: probe::chat };
+static ENDPOINT: Endpoint = Endpoint {
+    counted_as: telemetry::Endpoint::ChatCompletions,
+    dialect: &OpenAiChat,
+    probe: |_, body| probe::chat(body),
+};
 
 pub(in crate::server) async fn create(
     State(server): State<Arc<Server>>,

@@ -18,8 +18,11 @@ use crate::{
 };
 
 /// Errors are those of every OpenAI endpoint.
-static ENDPOINT: Endpoint =
-    Endpoint { counted_as: telemetry::Endpoint::Embeddings, dialect: &OpenAiChat, probe: probe::embeddings };
+static ENDPOINT: Endpoint = Endpoint {
+    counted_as: telemetry::Endpoint::Embeddings,
+    dialect: &OpenAiChat,
+    probe: |_, body| probe::embeddings(body),
+};
 
 pub(in crate::server) async fn create(
     State(server): State<Arc<Server>>,

@@ -40,7 +40,7 @@ pub(super) struct Endpoint {
     /// What its clients speak, errors and keep-alives included.
     pub dialect: &'static dyn ClientDialect,
     /// Reads the head fields of a body, and refuses one that no upstream need see.
-    pub probe: fn(&[u8]) -> Result<Probe>,
+    pub probe: fn(&HeaderMap, &[u8]) -> Result<Probe>,
 }
 
 /// A call on its way, with what its response needs.
@@ -88,7 +88,7 @@ impl Exchange {
         }
         let caller = caller(&self.server, &parts.headers)?;
         let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
-        let probe = (self.endpoint.probe)(&body)?;
+        let probe = (self.endpoint.probe)(&parts.headers, &body)?;
         let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
         let model_limits = self.server.directory.model_limits(&probe.model);
         self.tidy(&mut parts.headers);
@@ -156,7 +156,9 @@ impl Exchange {
     fn respond(self, answer: Result<Answer, Failure>) -> Response {
         match answer {
             Err(failure) => respond::failure(&self.arrival, self.endpoint.dialect, &failure),
-            Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => respond::json(&self.arrival, &notes, bytes),
+            Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => {
+                respond::json(&self.arrival, self.endpoint.dialect.dialect(), &notes, bytes)
+            }
             Ok(Answer { notes, body: AnswerBody::Stream(stream) }) => {
                 self.event_stream(&notes, Source::Live(stream), Instant::now())
             }
@@ -173,7 +175,8 @@ impl Exchange {
             cut: self.server.lifecycle.watch_cut(),
             in_flight: self.in_flight,
         };
-        respond::event_stream(&self.arrival, notes, Body::new(EventStream::new(source, terms)))
+        let body = Body::new(EventStream::new(source, terms));
+        respond::event_stream(&self.arrival, self.endpoint.dialect.dialect(), notes, body)
     }
 
     fn interval(&self) -> Duration {

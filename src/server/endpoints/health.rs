@@ -37,7 +37,7 @@ pub(in crate::server) async fn readyz(State(server): State<Arc<Server>>) -> Resp
 pub(in crate::server) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
     match caller(&server, &headers) {
         Ok(_) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], server.metrics.render()).into_response(),
-        Err(error) => refuse(&respond::Arrival::new(&headers), error),
+        Err(error) => refuse("/metrics", &headers, error),
     }
 }
 

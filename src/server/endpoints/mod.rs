@@ -1,9 +1,11 @@
 //! One file per endpoint, and what they share.
 
+mod anthropic_models;
 pub(super) mod chat_completions;
 pub(super) mod embeddings;
 mod exchange;
 pub(super) mod health;
+pub(super) mod messages;
 pub(super) mod models;
 
 use axum::{
@@ -20,7 +22,7 @@ use super::{
 use crate::{
     call::Caller,
     error::{Error, Result},
-    wire::openai_chat::OpenAiChat,
+    wire::{ClientDialect, anthropic::Anthropic, openai_chat::OpenAiChat},
 };
 
 /// What a route's pattern may hold.
@@ -50,7 +52,19 @@ fn caller(server: &Server, headers: &HeaderMap) -> Result<std::sync::Arc<Caller>
     server.directory.caller(auth::presented(headers).map(|presented| presented.key))
 }
 
-/// An error in OpenAI's form, the dialect of every path there is today.
-pub(super) fn refuse(arrival: &Arrival, error: Error) -> Response {
-    respond::failure(arrival, &OpenAiChat, &error.into())
+/// What the clients of a path speak. The list of models is OpenAI's path and Anthropic's; those of
+/// the latter say so by their version.
+pub(super) fn dialect_of(path: &str, headers: &HeaderMap) -> &'static dyn ClientDialect {
+    let names = |name: &str| path.split('/').any(|segment| segment == name);
+    if names("messages") || names("models") && is_anthropics(headers) { &Anthropic } else { &OpenAiChat }
+}
+
+/// Every client of Anthropic's sends its version, and nobody else does.
+fn is_anthropics(headers: &HeaderMap) -> bool {
+    headers.contains_key("anthropic-version")
+}
+
+/// An error of a path, in the form its clients read.
+pub(super) fn refuse(path: &str, headers: &HeaderMap, error: Error) -> Response {
+    respond::failure(&Arrival::new(headers), dialect_of(path, headers), &error.into())
 }

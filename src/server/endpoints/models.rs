@@ -1,4 +1,5 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: exactly what the calling key may call (rule K7).
+//! `GET /v1/models` and `GET /v1/models/{id}`: exactly what the calling key may call (rule K7), in
+//! the form of the client's API.
 //!
 //! Under a provider's prefix only that provider's models are listed, by their full names; one of
 //! them is also found by its own id, as calls under the prefix name it.
@@ -10,9 +11,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use serde::Serialize;
 
-use super::{Place, PlaceResult, caller, place, refuse};
+use super::{Place, PlaceResult, anthropic_models, caller, dialect_of, place, refuse};
 use crate::{
-    call::Notes,
+    call::{Dialect, Notes},
     error::{Error, Result},
     server::{ModelEntry, Server, respond},
 };
@@ -39,21 +40,30 @@ pub(in crate::server) async fn list_or_get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let arrival = respond::Arrival::new(&headers);
-    let body = place(&server, found, &method, uri.path()).and_then(|place| body(&server, &headers, &place));
+    let dialect = dialect_of(uri.path(), &headers).dialect();
+    let body = place(&server, found, &method, uri.path()).and_then(|place| {
+        let entries = entries(&server, &headers, &place)?;
+        match (dialect == Dialect::Anthropic, place.id.is_some()) {
+            (true, true) => anthropic_models::one(&entries),
+            (true, false) => anthropic_models::page(&entries, uri.query()),
+            (false, true) => json(&entries.first().map(model)),
+            (false, false) => json(&List { object: "list", data: entries.iter().map(model).collect() }),
+        }
+    });
     match body {
-        Ok(body) => respond::json(&arrival, &Notes::default(), body),
-        Err(error) => refuse(&arrival, error),
+        Ok(body) => respond::json(&respond::Arrival::new(&headers), dialect, &Notes::default(), body),
+        Err(error) => refuse(uri.path(), &headers, error),
     }
 }
 
-fn body(server: &Server, headers: &HeaderMap, place: &Place) -> Result<Bytes> {
+/// All that the path names: the list, or the one model.
+fn entries(server: &Server, headers: &HeaderMap, place: &Place) -> Result<Vec<ModelEntry>> {
     let caller = caller(server, headers)?;
     let listed = |id: &str| place.provider.as_deref().is_none_or(|provider| is_of(id, provider));
     let Some(id) = &place.id else {
         let mut entries = server.directory.models(&caller);
         entries.retain(|entry| listed(&entry.id));
-        return json(&List { object: "list", data: entries.iter().map(model).collect() });
+        return Ok(entries);
     };
     let full = match &place.provider {
         Some(provider) if !is_of(id, provider) => Cow::Owned(format!("{provider}/{id}")),
@@ -61,7 +71,7 @@ fn body(server: &Server, headers: &HeaderMap, place: &Place) -> Result<Bytes> {
     };
     let entry = server.directory.model(&caller, &full);
     let entry = entry.ok_or_else(|| Error::ModelNotFound { model: id.clone(), near: Vec::new() })?;
-    json(&model(&entry))
+    Ok(vec![entry])
 }
 
 /// Whether an id is one of a provider's, by its full name.
@@ -73,7 +83,7 @@ fn model(entry: &ModelEntry) -> Model<'_> {
     Model { object: "model", entry }
 }
 
-fn json(value: &impl Serialize) -> Result<Bytes> {
+pub(super) fn json(value: &impl Serialize) -> Result<Bytes> {
     let text = serde_json::to_vec(value).map_err(|error| Error::Internal { message: error.to_string() })?;
     Ok(text.into())
 }

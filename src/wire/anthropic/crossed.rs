@@ -15,7 +15,7 @@ fn asked() -> Asked {
 
 fn encode(body: &Value, model: &str) -> Encoded {
     let request = CHAT.decode(body.to_string().as_bytes()).unwrap();
-    Anthropic.encode(&request, &Facts { model, stream: request.stream, ..Facts::default() }).unwrap()
+    UpstreamDialect::encode(&Anthropic, &request, &Facts { model, stream: request.stream, ..Facts::default() }).unwrap()
 }
 
 /// T4, T6, T7, A5, J1, C1 and regression cases 32, 38: chat requests as Anthropic bodies.
@@ -85,7 +85,7 @@ proptest! {
         let mut content = thinking.clone();
         content.push(json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}));
         let answer = json!({"id": "m", "model": "c", "content": content, "stop_reason": "tool_use"});
-        let answer = Anthropic.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
+        let answer = UpstreamDialect::decode(&Anthropic, answer.to_string().as_bytes(), &Memo::default()).unwrap();
         let completion: Value = serde_json::from_slice(&CHAT.encode(&answer, &asked())).unwrap();
         let replay = json!({
             "model": "public",

@@ -1,15 +1,16 @@
-//! Anthropic Messages, as upstreams speak it.
+//! Anthropic Messages, as upstreams speak it; the way clients do is [`client`].
 //!
 //! A request is written by `request` with the help of one file per subject (`turns`, `tools`,
 //! `thinking`, `output`, `media`, `extras`); an answer is read whole by `response` or frame by
 //! frame by `stream`, and the two share `answer`. What a model line takes is the table in
-//! [`models`]. Deliberately absent: the way clients speak it.
+//! [`models`].
 //!
 //! Source: the vendor's API reference and guides (platform.claude.com/docs, read November 2026),
 //! and its Python and TypeScript SDKs of the same month.
 
 mod answer;
 mod body;
+mod client;
 #[cfg(test)]
 mod crossed;
 mod error;

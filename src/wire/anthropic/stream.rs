@@ -437,20 +437,20 @@ fn push(out: &mut Vec<Event>, index: u32, delta: impl FnOnce(String) -> Delta, t
 }
 
 /// The event's name, from the frame or from its payload.
-fn kind(frame: &Frame) -> Result<Cow<'_, str>> {
+pub(super) fn kind(frame: &Frame) -> Result<Cow<'_, str>> {
     match frame.event.as_deref().map(str::from_utf8) {
         Some(Ok(name)) if name != "message" => Ok(Cow::Borrowed(name)),
         Some(_) | None => read::<Tag<'_>>(frame).map(|tag| tag.kind),
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T> {
+pub(super) fn read<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T> {
     serde_json::from_slice(&frame.data).map_err(|error| Error::BadReply {
         message: format!("The upstream sent an event that cannot be read: {error}."),
     })
 }
 
-fn error_event(frame: &Frame) -> Error {
+pub(super) fn error_event(frame: &Frame) -> Error {
     match error::read_in_band(&frame.data) {
         Some(error) => error.into(),
         None => Error::BadReply { message: "The upstream sent an error event that says nothing.".into() },

@@ -13,11 +13,11 @@
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
-use super::{DONE, extra_content::ExtraContent, finish, images::Image, line, logprobs::Logprobs, response};
+use super::{DONE, extra_content::ExtraContent, finish, images::Image, logprobs::Logprobs, response};
 use crate::{
     ir::{Annotation, Delta, Event, Finish, Logprob, Opening, Source, ToolKind, Usage},
     wire::{
-        Asked, StreamEncoder,
+        Asked, StreamEncoder, line,
         signature::{self, Signed},
     },
 };

@@ -5,8 +5,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::line;
-use crate::error::Error;
+use crate::{error::Error, wire::line};
 
 #[derive(Serialize)]
 struct Body<'a> {

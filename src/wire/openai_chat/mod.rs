@@ -41,9 +41,7 @@ use http::{HeaderMap, StatusCode};
 use memchr::memmem::Finder;
 use uuid::Uuid;
 
-use super::{
-    Asked, ClientDialect, Encoded, Facts, Memo, Relay, StreamDecoder, StreamEncoder, Tally, UpstreamDialect, line,
-};
+use super::{Asked, ClientDialect, Encoded, Facts, Memo, Relay, StreamDecoder, StreamEncoder, Tally, UpstreamDialect};
 use crate::{
     call::Dialect,
     error::{Error, Result, UpstreamError},

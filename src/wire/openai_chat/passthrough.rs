@@ -373,7 +373,8 @@ impl Relay for Passthrough {
 
 /// The frame as it came, or written anew if it was spelled another way.
 fn forward(frame: &Frame) -> Bytes {
-    frame.raw.clone().unwrap_or_else(|| event(&[&frame.data]))
+    // This dialect names no events.
+    frame.raw.clone().filter(|_| frame.event.is_none()).unwrap_or_else(|| event(&[&frame.data]))
 }
 
 /// Writes an event on one line. JSON has line ends only where it may have spaces.

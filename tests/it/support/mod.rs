@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod gemini;
 pub(crate) mod http;
+pub(crate) mod messages_lifecycle;
 pub(crate) mod openai;
 pub(crate) mod responses;
 pub(crate) mod upstream;

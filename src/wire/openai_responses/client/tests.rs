@@ -343,7 +343,7 @@ fn reasoning_survives_the_client() {
         {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": 1}},
     ]);
     let message = json!({"id": "m", "model": "c", "content": content, "stop_reason": "tool_use"});
-    let upstream = Anthropic.decode(message.to_string().as_bytes(), &Memo::default()).unwrap();
+    let upstream = UpstreamDialect::decode(&Anthropic, message.to_string().as_bytes(), &Memo::default()).unwrap();
     let written: Value = serde_json::from_slice(&CLIENT.encode(&upstream, &asked())).unwrap();
     let mut input = vec![json!({"role": "user", "content": "Hi"})];
     input.extend(written["output"].as_array().unwrap().iter().cloned());
@@ -355,7 +355,7 @@ fn reasoning_survives_the_client() {
     let write = |target: &str| {
         let request = super::unseal(&request, target).unwrap();
         let facts = Facts { model: "claude-opus-5-5", ..Facts::default() };
-        let body = Anthropic.encode(&request, &facts).unwrap().body;
+        let body = UpstreamDialect::encode(&Anthropic, &request, &facts).unwrap().body;
         serde_json::from_slice::<Value>(&body).unwrap()["messages"][1]["content"].clone()
     };
     assert_eq!(write("ant/claude"), content);
