@@ -1,25 +1,27 @@
-//! Any bytes as a Responses request, and as all that an endpoint with a store reads of one: nothing
-//! panics.
+//! Any bytes as a Responses request, and as the events of a stream that is minded: nothing panics.
 
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use sluis::wire::{
-    ClientDialect,
-    openai_responses::{
-        OpenAiResponses,
-        client::{Probe, events, input_items, output_items, unseal, with_history},
+use sluis::{
+    error::Error,
+    wire::{
+        ClientDialect,
+        openai_responses::{OpenAiResponses, client::unseal},
     },
 };
+use uuid::Uuid;
 
 fuzz_target!(|data: &[u8]| {
-    let body = Bytes::copy_from_slice(data);
-    let _ = Probe::of(data);
-    let _ = with_history(&body, &[], |_| None);
-    let _ = input_items(data, "x");
-    let _ = (output_items(data), events(&body), OpenAiResponses.made_by(data));
+    let _ = OpenAiResponses.made_by(data);
     if let Ok(request) = OpenAiResponses.decode(data) {
         let _ = unseal(&request, "a/b");
+    }
+    if let Some(mut minder) = OpenAiResponses.minder(Uuid::nil()) {
+        let _ = minder.sends(Bytes::copy_from_slice(data));
+        let _ = minder.keep_alive();
+        let _ = minder.sends(Bytes::copy_from_slice(data));
+        let _ = minder.error_frame(&Error::ShuttingDown);
     }
 });

@@ -8,6 +8,7 @@
 //! snapshot says ([`invariants`]).
 
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
@@ -18,7 +19,10 @@ mod answers;
 mod complete;
 mod fixtures;
 mod invariants;
+#[path = "../shared/responses_lifecycle.rs"]
+mod lifecycle;
 mod requests;
+mod responses;
 mod streams;
 
 use std::fmt::Write;

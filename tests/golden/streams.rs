@@ -67,7 +67,7 @@ fn hear(fixture: &Fixture, stream: &Bytes, usage: bool, relay: fn(&Fixture, bool
     whole
 }
 
-fn frames(fixture: &Fixture, stream: &Bytes, piece: usize) -> Vec<Frame> {
+pub(crate) fn frames(fixture: &Fixture, stream: &Bytes, piece: usize) -> Vec<Frame> {
     let mut framer = fixture.upstream().framing().framer(DEFAULT_MAX_FRAME_BYTES);
     let mut frames = Vec::new();
     for piece in stream.chunks(piece) {

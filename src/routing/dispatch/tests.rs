@@ -421,3 +421,62 @@ async fn a_refusal_of_the_clients_credential_is_its_own() {
         assert_eq!(failure.error.kind().code.as_deref(), Some("invalid_api_key"));
     }
 }
+
+/// A call in OpenAI's Responses that sends back reasoning which this target made under this name.
+fn responding(model: &str, made_by: Option<(&str, &str)>, stream: bool) -> Inbound {
+    let encode = |name: &str| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, name);
+    let sealed = made_by.map(|(target, name)| format!("sluis1.s.{}.{}.SIG", encode(target), encode(name)));
+    let mut input = vec![serde_json::json!({"role": "user", "content": "Hello"})];
+    if let Some(sealed) = sealed {
+        let summary = [serde_json::json!({"type": "summary_text", "text": "Hm."})];
+        input.push(serde_json::json!({"type": "reasoning", "summary": summary, "encrypted_content": sealed}));
+        input.push(serde_json::json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}));
+        input.push(serde_json::json!({"type": "function_call_output", "call_id": "c", "output": "x"}));
+    }
+    let body = serde_json::json!({"model": model, "input": input, "stream": stream,
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}]});
+    Inbound { dialect: Dialect::OpenAiResponses, ..crate::routing::testing::inbound(model, stream, &body.to_string()) }
+}
+
+/// P4, case 69: reasoning goes back to the target that made it and to no other, though that one is
+/// not the first, though it fails; where it is no target any more, the client is told. Under another
+/// name the conversation goes on without it.
+#[tokio::test(start_paused = true)]
+async fn reasoning_goes_back_to_its_maker() {
+    for stream in [false, true] {
+        let answer = || if stream { streamed(EVENTS, ended()) } else { whole(MESSAGE) };
+        let house = house([Ok(answer()), Err(status(500)), Err(status(500)), Ok(whole(ANSWER))]);
+        for _ in 0..2 {
+            let asked = responding("both", Some(("ant/m", "both")), stream);
+            let _ = house.ask(asked).await;
+        }
+        assert_eq!(house.asked(), ["ant/m", "ant/m", "ant/m"], "the second call has no fallback");
+        let gone = house.ask(responding("both", Some(("gone/m", "both")), stream)).await.unwrap_err();
+        assert_eq!(gone.error.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(gone.error.message().contains("gone/m"), "{}", gone.error);
+        assert_eq!(house.asked().len(), 3, "nobody was asked");
+        if !stream {
+            house.ask(responding("both", Some(("ant/m", "other")), false)).await.unwrap();
+            assert_eq!(house.asked().last().unwrap(), "b/m", "another name, another mind");
+        }
+    }
+}
+
+/// P1: what a chat upstream says reaches a client of Responses as an answer of its dialect, named and
+/// numbered by the gateway.
+#[tokio::test(start_paused = true)]
+async fn a_client_of_responses_is_answered_in_its_dialect() {
+    let house = house([Ok(whole(ANSWER)), Ok(streamed(CHUNKS, ended()))]);
+    let answer = house.ask(responding("b/m", None, false)).await.unwrap();
+    let AnswerBody::Whole(bytes) = answer.body else { panic!("a stream") };
+    let answer: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((&answer["object"], &answer["model"]), (&"response".into(), &"b/m".into()));
+    assert_eq!(answer["id"], format!("resp_{}", uuid::Uuid::nil().simple()));
+    assert_eq!(answer["output"][0]["content"][0]["text"], "hi");
+    assert_eq!((&answer["tools"][0]["name"], &answer["usage"]["total_tokens"]), (&"f".into(), &7.into()));
+    let answer = house.ask(responding("b/m", None, true)).await.unwrap();
+    let AnswerBody::Stream(stream) = answer.body else { panic!("a whole answer") };
+    let bytes: Vec<u8> = stream.map(|bytes| bytes.unwrap()).collect::<Vec<_>>().await.concat();
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.starts_with("event: response.created\n") && text.contains("event: response.completed\n"), "{text}");
+}

@@ -22,18 +22,22 @@ use crate::{
 
 /// Fields of other dialects that mean nothing here.
 const FOREIGN: &[&str] = &[
+    "access_programs",
     "anthropic_beta",
     "billing_policy",
+    "client_metadata",
     "compaction",
     "container",
     "context_management",
     "diagnostics",
     "fallbacks",
     "inference_geo",
+    "max_tool_calls",
     "mcp_servers",
     "output_config",
     "speed",
     "thread",
+    "truncation",
 ];
 
 /// Fields whose effect is on the answer, in a form the canonical answer does not have.

@@ -8,14 +8,14 @@
 //! - `configuration_update` changes effort or shape from its place on; the last one holds.
 //! - Records of what the vendor did itself (a search, an image) are left out and reported. Items
 //!   that need an answer of their own kind, and references to stored items, are refused by name:
-//!   whoever has the store puts the items in their place before ([`super::with_history`]).
+//!   whoever has the store puts the items in their place before.
 //!
 //! Source: "Create a model response", input items (OpenAI's API reference, specification 2.3.0;
 //! November 2026).
 
 use super::{parts, request, sealed, tools};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ir::{self, Block, Message, Role, ToolKind},
     wire::read::{Node, Record, Shape},
 };
@@ -96,7 +96,7 @@ fn item(node: &Node<'_, '_>, request: &mut ir::Request) -> Result<()> {
         "additional_tools" => tools::decode(&record.require("tools")?, request),
         "item_reference" => {
             let message = "Items cannot be referred to by their ids here: send the item itself.";
-            Err(Error::invalid(message, node.path().to_string(), "unsupported_value"))
+            Err(parts::unusable(node, message))
         }
         record if RECORDS.contains(&record) => {
             request.extra.insert(node.path().to_string(), node.raw().to_owned());

@@ -2,9 +2,10 @@
 //! failed, both with the right number and the right answer in them (rules S7, P1, E2).
 //!
 //! A keep-alive is the event `response.in_progress`: Codex takes nothing else for a sign of life. It
-//! says the answer again that `response.created` said; before that event there is none to say, and a
-//! comment has to do. Its number is the next one, so the events that follow it are counted on: only
-//! then is anything written anew.
+//! says the answer again that `response.created` said. Before that event there is none to say, and a
+//! comment has to do; so it has in a stream of a background answer, which can be taken up again by
+//! the numbers of its events. Its number is the next one, so the events that follow are counted on:
+//! only then is anything written anew.
 //!
 //! A failure is told twice, since clients look in different places: as an `error` event, whose words
 //! are flat as the specification has them and nested as the vendor sends them, and as
@@ -14,12 +15,12 @@
 //! its number.
 
 use bytes::{Bytes, BytesMut};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     events::{Events, Failure, Head, Status},
-    history::{StreamEvent, events},
+    numbered::{StreamEvent, events},
 };
 use crate::{
     error::Error,
@@ -76,7 +77,8 @@ impl Minder for Numbered {
     }
 
     fn keep_alive(&mut self) -> Bytes {
-        let Some(response) = self.response() else { return Bytes::from_static(COMMENT) };
+        let response = self.response().filter(|response| !is_background(response));
+        let Some(response) = response else { return Bytes::from_static(COMMENT) };
         let mut out = BytesMut::new();
         let number = self.next();
         Events::from(number).lifecycle("response.in_progress", response.get().as_bytes(), &mut out);
@@ -128,6 +130,17 @@ impl Numbered {
             Last::Bytes(bytes) => events(bytes).last().map_or(0, |last| last.sequence_number + 1),
         }
     }
+}
+
+/// Whether the answer's stream may be taken up again by the number of its last event: then no number
+/// may differ from those that are kept.
+fn is_background(response: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        background: Option<bool>,
+    }
+    serde_json::from_str::<Answer>(response.get()).is_ok_and(|answer| answer.background == Some(true))
 }
 
 /// The answer with this failure in it.

@@ -4,30 +4,17 @@
 //! `response` a whole answer, `relay` lets the bytes of an upstream of the same dialect pass,
 //! `minder` keeps a quiet stream alive and ends one that failed.
 //!
-//! # For an endpoint with a store
-//!
-//! 1. [`Probe::of`] tells what the request goes on from and whether its answer is kept.
-//! 2. [`with_history`] turns the request into one that stands on its own: stored items (as JSON, in
-//!    order) before its own, references resolved. Its result is the call's body, whatever the
-//!    target speaks.
-//! 3. [`input_items`] are the request's own items, with ids, as they are stored.
-//! 4. The answer's id is [`crate::wire::ClientDialect::answer_id`] of the call, on every route but
-//!    passthrough, where it is the upstream's. [`output_items`] are the items of a whole answer;
-//!    for a stream those of the `response` in its last event. What a target wants back of its
-//!    reasoning is in them.
-//! 5. [`events`] are a stream's events with their numbers, to be stored and played again; they are
-//!    the same whether the stream was written or passed.
-//!
-//! The answer says back the settings of [`crate::wire::Asked::request`]; where that is not the body
-//! as the client wrote it, `previous_response_id` is to be put back.
+//! What a request goes on from and whether its answer is kept is the endpoint's business: what is
+//! decoded here stands on its own. The answer says back the settings of
+//! [`crate::wire::Asked::request`], and has the id of the call.
 
 mod echo;
 mod encoder;
 mod events;
-mod history;
 mod input;
 mod items;
 mod minder;
+mod numbered;
 mod parts;
 mod relay;
 mod request;
@@ -38,10 +25,7 @@ mod serial;
 mod tests;
 mod tools;
 
-pub use self::{
-    history::{Probe, StreamEvent, events, input_items, output_items, with_history},
-    sealed::unseal,
-};
+pub use self::sealed::unseal;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -109,19 +93,5 @@ impl ClientDialect for OpenAiResponses {
 
     fn made_by(&self, body: &[u8]) -> Option<Origin> {
         sealed::origin(body)
-    }
-}
-
-/// What an item's id begins with, by its type.
-fn prefix(kind: &str) -> &'static str {
-    match kind {
-        "function_call" => "fc",
-        "custom_tool_call" => "ctc",
-        "reasoning" => "rs",
-        "message" => "msg",
-        "function_call_output" => "fco",
-        "custom_tool_call_output" => "ctco",
-        "compaction" => "cmp",
-        _ => "item",
     }
 }

@@ -1,8 +1,7 @@
 //! A client's Responses request, read into the canonical form.
 //!
 //! Every field of the request reference is read. What belongs to the endpoint (`store`,
-//! `background`, `previous_response_id`, `conversation`) is not here but in [`super::Probe`] and
-//! [`super::with_history`]; what the canonical form has no place for goes to `extra` as it was
+//! `background`, `previous_response_id`, `conversation`) is not read here; what the canonical form has no place for goes to `extra` as it was
 //! written. The wish for a summary of the reasoning is no field of the form: the reasoning an
 //! upstream shows is always shown.
 //!

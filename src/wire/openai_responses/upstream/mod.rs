@@ -6,6 +6,7 @@
 //! byte (rule R1).
 
 mod answer;
+mod events;
 mod input;
 mod request;
 mod stream;
@@ -15,7 +16,7 @@ mod tools;
 
 pub(super) use self::{
     answer::whole,
-    stream::{Told, told},
+    events::{Told, told},
 };
 
 use http::{HeaderMap, StatusCode};
@@ -51,7 +52,7 @@ impl UpstreamDialect for OpenAiResponses {
     }
 
     fn accepts(&self, frame: &Frame) -> Result<bool> {
-        stream::accepts(frame)
+        events::accepts(frame)
     }
 
     /// Every answer has a member `error`, null as a rule, so the word alone says nothing.

@@ -15,16 +15,19 @@
 //! of its SDKs; `response.reasoning.delta` is the Open Responses specification's name (November
 //! 2026).
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::answer::{Answer, Counts};
+use super::{
+    answer::Answer,
+    events::{
+        AnnotationEvent, Call, Citation, Content, ItemEvent, Lifecycle, Message, PartEvent, PieceEvent, Reasoning, Tag,
+        error_event, kind, parse, read,
+    },
+};
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Annotation, Delta, Event, Finish, Opening, ToolKind, Usage},
+    ir::{Annotation, Delta, Event, Opening, ToolKind},
     wire::{Memo, StreamDecoder, openai_chat::in_band_error},
 };
 
@@ -85,159 +88,6 @@ struct Part {
 enum Place {
     Summary(u64),
     Content(u64),
-}
-
-#[derive(Deserialize)]
-struct Tag<'a> {
-    #[serde(rename = "type", borrow, default)]
-    kind: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Lifecycle<'a> {
-    #[serde(borrow)]
-    response: Answer<'a>,
-}
-
-#[derive(Deserialize)]
-struct ItemEvent<'a> {
-    #[serde(default)]
-    output_index: u64,
-    #[serde(borrow)]
-    item: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct PieceEvent {
-    #[serde(default)]
-    output_index: u64,
-    #[serde(default)]
-    content_index: u64,
-    #[serde(default)]
-    summary_index: u64,
-    delta: String,
-}
-
-#[derive(Deserialize)]
-struct PartEvent<'a> {
-    #[serde(default)]
-    output_index: u64,
-    #[serde(default)]
-    content_index: u64,
-    #[serde(borrow)]
-    part: Content<'a>,
-}
-
-#[derive(Deserialize)]
-struct AnnotationEvent {
-    #[serde(default)]
-    output_index: u64,
-    #[serde(default)]
-    content_index: u64,
-    annotation: Citation,
-}
-
-#[derive(Deserialize)]
-struct Call {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    call_id: Option<String>,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    arguments: Option<String>,
-    #[serde(default)]
-    input: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    content: Option<Vec<Content<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default)]
-    annotations: Option<Vec<Citation>>,
-}
-
-#[derive(Deserialize)]
-struct Reasoning<'a> {
-    #[serde(borrow, default)]
-    summary: Option<Vec<Content<'a>>>,
-    #[serde(borrow, default)]
-    content: Option<Vec<Content<'a>>>,
-    #[serde(borrow, default)]
-    encrypted_content: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Citation {
-    #[serde(default)]
-    url: Option<String>,
-    #[serde(default)]
-    title: Option<String>,
-    #[serde(default)]
-    start_index: u64,
-    #[serde(default)]
-    end_index: u64,
-}
-
-/// What an event whose bytes pass says of its call.
-#[derive(Debug)]
-pub(in crate::wire::openai_responses) enum Told {
-    /// It is no event of this dialect.
-    Nothing,
-    Progress,
-    /// A piece of what the model says.
-    Piece,
-    End(Finish, Option<Usage>),
-}
-
-/// Reads an event as far as a relay must; a failure is an error. Its name comes along.
-pub(in crate::wire::openai_responses) fn told(frame: &Frame) -> Result<(Cow<'_, str>, Told)> {
-    if frame.data.starts_with(b"[DONE]") {
-        return Ok((Cow::Borrowed(""), Told::Nothing));
-    }
-    let name = kind(frame)?;
-    let told = match name.as_ref() {
-        "response.completed" | "response.incomplete" => {
-            let answer = read::<Lifecycle<'_>>(frame)?.response;
-            Told::End(answer.finish(answer.calls())?, answer.usage.as_ref().map(Counts::usage))
-        }
-        "response.failed" => return Err(read::<Lifecycle<'_>>(frame)?.response.failure()),
-        "error" => return Err(error_event(frame)),
-        name if name.ends_with(".delta") => Told::Piece,
-        name if name.starts_with("response.") => Told::Progress,
-        _ => match in_band_error(&frame.data) {
-            Some(error) => return Err(error.into()),
-            None => Told::Progress,
-        },
-    };
-    Ok((name, told))
-}
-
-/// Judges a frame while the head is held. The first lifecycle event proves that the request was
-/// taken; a place in a queue proves nothing yet.
-pub(super) fn accepts(frame: &Frame) -> Result<bool> {
-    match kind(frame)?.as_ref() {
-        "error" => Err(error_event(frame)),
-        "response.failed" => Err(read::<Lifecycle<'_>>(frame)?.response.failure()),
-        "response.queued" | "keepalive" => Ok(false),
-        name if name.starts_with("response.") => Ok(true),
-        _ => match in_band_error(&frame.data) {
-            Some(error) => Err(error.into()),
-            None => Ok(false),
-        },
-    }
 }
 
 // === impl StreamDecoder for Decoder ===
@@ -591,39 +441,4 @@ impl Part {
 fn compact(raw: &RawValue) -> String {
     let value: Option<Value> = raw.get().contains('\n').then(|| serde_json::from_str(raw.get()).ok()).flatten();
     value.map_or_else(|| raw.get().to_owned(), |value| value.to_string())
-}
-
-/// The event's name, from the frame or from its payload; nothing for a mark of the end that some
-/// servers add.
-fn kind(frame: &Frame) -> Result<Cow<'_, str>> {
-    if frame.data.starts_with(b"[DONE]") {
-        return Ok(Cow::Borrowed("keepalive"));
-    }
-    match frame.event.as_deref().map(str::from_utf8) {
-        Some(Ok(name)) if name != "message" => Ok(Cow::Borrowed(name)),
-        Some(_) | None => read::<Tag<'_>>(frame).map(|tag| tag.kind),
-    }
-}
-
-fn read<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T> {
-    serde_json::from_slice(&frame.data).map_err(|error| unreadable(&error))
-}
-
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T> {
-    serde_json::from_str(raw.get()).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> Error {
-    Error::BadReply { message: format!("The upstream sent an event that cannot be read: {error}.") }
-}
-
-/// Flat or nested, as the vendor and its SDKs write it. The flat form's type is the event's own.
-fn error_event(frame: &Frame) -> Error {
-    match in_band_error(&frame.data) {
-        Some(mut error) => {
-            error.kind = error.kind.filter(|kind| kind != "error");
-            error.into()
-        }
-        None => Error::BadReply { message: "The upstream sent an error event that says nothing.".into() },
-    }
 }
