@@ -6,6 +6,8 @@
 //!
 //! Source: "Grounding with Google Search" and "CitationMetadata" (ai.google.dev, read November 2026).
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -94,33 +96,31 @@ impl Grounding {
 
     /// The annotations of an answer of this text.
     pub(super) fn annotations(&self, text: &str) -> Vec<Annotation> {
+        let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        // The characters before a byte; one within a character belongs to it.
+        let chars = |byte: usize| starts.partition_point(|at| *at < byte) as u64;
         let web = |at: &usize| self.metadata.grounding_chunks.get(*at)?.web.as_ref().filter(|web| !web.uri.is_empty());
         let mut out = Vec::new();
         for support in &self.metadata.grounding_supports {
-            let (start, end) = (chars(text, support.segment.start_index), chars(text, support.segment.end_index));
+            let (start, end) = (chars(support.segment.start_index), chars(support.segment.end_index));
             let cited = support.grounding_chunk_indices.iter().filter_map(web);
             out.extend(cited.map(|web| Annotation { url: web.uri.clone(), title: web.title.clone(), start, end }));
         }
-        let end = chars(text, text.len());
-        for at in 0..self.metadata.grounding_chunks.len() {
-            let is_cited = |support: &Support| support.grounding_chunk_indices.contains(&at);
-            if let Some(web) = web(&at).filter(|_| !self.metadata.grounding_supports.iter().any(is_cited)) {
-                out.push(Annotation { url: web.uri.clone(), title: web.title.clone(), start: 0, end });
-            }
+        let end = chars(text.len());
+        let supports = self.metadata.grounding_supports.iter();
+        let named: HashSet<usize> = supports.flat_map(|support| &support.grounding_chunk_indices).copied().collect();
+        let unnamed = (0..self.metadata.grounding_chunks.len()).filter(|at| !named.contains(at));
+        for web in unnamed.filter_map(|at| web(&at)) {
+            out.push(Annotation { url: web.uri.clone(), title: web.title.clone(), start: 0, end });
         }
         out.extend(self.citations.iter().filter(|citation| !citation.uri.is_empty()).map(|citation| Annotation {
             url: citation.uri.clone(),
             title: citation.title.clone(),
-            start: chars(text, citation.start_index),
-            end: chars(text, citation.end_index),
+            start: chars(citation.start_index),
+            end: chars(citation.end_index),
         }));
         out
     }
-}
-
-/// The characters before a byte; one within a character belongs to it.
-fn chars(text: &str, byte: usize) -> u64 {
-    text.char_indices().take_while(|(at, _)| *at < byte).count() as u64
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! reads it, and reported. A schema that needs none of this keeps its bytes (rule C1).
 //!
 //! A reference that leads back to itself is followed once more and then left as what its type is, and
-//! a schema may grow to so many nodes and no further, for a short one can unfold to an endless one.
+//! a schema may grow so far and no further, for a short one can unfold to an endless one.
 //!
 //! Source: "Schema" and "FunctionDeclaration" of the API reference, "Structured output"
 //! (ai.google.dev/api and /gemini-api/docs, read November 2026).
@@ -137,6 +137,10 @@ const ANNOTATIONS: &[&str] = &[
 
 /// Nodes a rewritten schema may have.
 const MOST_NODES: usize = 10_000;
+/// Characters and members that references may put in place of themselves.
+const MOST_COPIED: usize = 1 << 20;
+/// How often `allOf` may stand within itself.
+const MOST_MERGES: usize = 8;
 /// How often a reference may stand within itself.
 const MOST_TURNS: usize = 2;
 /// How deep a schema may be; the vendor refuses far less.
@@ -154,6 +158,7 @@ struct Rewriter<'t> {
     table: &'t Table,
     root: &'t Value,
     nodes: usize,
+    copied: usize,
     depth: usize,
     /// The references that are being followed.
     within: Vec<String>,
@@ -163,7 +168,7 @@ struct Rewriter<'t> {
 /// Rewrites a schema. `None` where it would become too large.
 pub(super) fn fit<'a>(schema: &'a RawValue, table: &Table) -> Option<Fitted<'a>> {
     let root: Value = serde_json::from_str(schema.get()).ok()?;
-    let mut rewriter = Rewriter { table, root: &root, nodes: 0, depth: 0, within: Vec::new(), lossy: false };
+    let mut rewriter = Rewriter { table, root: &root, nodes: 0, copied: 0, depth: 0, within: Vec::new(), lossy: false };
     let fitted = rewriter.schema(&root)?;
     let schema = if fitted == root { Cow::Borrowed(schema) } else { Cow::Owned(to_raw_value(&fitted).ok()?) };
     Some(Fitted { schema, lossy: rewriter.lossy })
@@ -203,7 +208,7 @@ impl Rewriter<'_> {
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             return self.reference(reference, schema);
         }
-        let merged = merge_all(schema, self.root);
+        let merged = self.merged(schema)?;
         let mut out = Map::new();
         let mut told = Vec::new();
         for (keyword, value) in merged.as_ref() {
@@ -223,6 +228,7 @@ impl Rewriter<'_> {
             self.lossy = true;
             return Some(Value::Object(Map::new()));
         };
+        self.copy(target)?;
         let mut whole = target.clone();
         whole.extend(schema.iter().filter(|(key, _)| *key != "$ref").map(|(key, value)| (key.clone(), value.clone())));
         if self.within.iter().filter(|name| *name == reference).count() >= MOST_TURNS {
@@ -235,6 +241,32 @@ impl Rewriter<'_> {
         let out = self.schema(&Value::Object(whole));
         self.within.pop();
         out
+    }
+
+    /// The subschemas of `allOf` laid over one another, and the schema over all of them.
+    fn merged<'s>(&mut self, schema: &'s Map<String, Value>) -> Option<Cow<'s, Map<String, Value>>> {
+        if !schema.contains_key("allOf") {
+            return Some(Cow::Borrowed(schema));
+        }
+        let mut merged = schema.clone();
+        for _ in 0..MOST_MERGES {
+            let Some(Value::Array(all)) = merged.shift_remove("allOf") else { break };
+            for part in all {
+                let target = part.get("$ref").and_then(Value::as_str).and_then(|name| resolve(self.root, name));
+                if let Some(Value::Object(part)) = Some(target.unwrap_or(&part)) {
+                    self.copy(part)?;
+                    lay_under(&mut merged, part);
+                }
+            }
+        }
+        merged.shift_remove("allOf");
+        Some(Cow::Owned(merged))
+    }
+
+    /// Counts what is about to be copied. `None` where it is too much.
+    fn copy(&mut self, part: &Map<String, Value>) -> Option<()> {
+        self.copied = self.copied.saturating_add(size(part));
+        (self.copied <= MOST_COPIED).then_some(())
     }
 
     fn keyword(
@@ -354,32 +386,37 @@ impl Rewriter<'_> {
 
 // === free functions ===
 
-/// The subschemas of `allOf` laid over one another and the schema over all of them.
-fn merge_all<'a>(schema: &'a Map<String, Value>, root: &Value) -> Cow<'a, Map<String, Value>> {
-    let Some(Value::Array(all)) = schema.get("allOf") else { return Cow::Borrowed(schema) };
-    let mut merged = schema.clone();
-    merged.shift_remove("allOf");
-    for part in all {
-        let part = match part.get("$ref").and_then(Value::as_str) {
-            Some(reference) => resolve(root, reference).unwrap_or(part),
-            None => part,
-        };
-        for (keyword, value) in part.as_object().into_iter().flatten() {
-            match (merged.get_mut(keyword), value) {
-                (Some(Value::Object(there)), Value::Object(more)) => {
-                    for (key, value) in more {
-                        there.entry(key).or_insert_with(|| value.clone());
-                    }
+/// What `part` says and `schema` does not; members and required names come together.
+fn lay_under(schema: &mut Map<String, Value>, part: &Map<String, Value>) {
+    for (keyword, value) in part {
+        match (schema.get_mut(keyword), value) {
+            (Some(Value::Object(there)), Value::Object(more)) => {
+                for (key, value) in more {
+                    there.entry(key).or_insert_with(|| value.clone());
                 }
-                (Some(Value::Array(there)), Value::Array(more)) if keyword == "required" => {
-                    there.extend(more.iter().filter(|name| !there.contains(name)).cloned().collect::<Vec<_>>());
-                }
-                (Some(_), _) => {}
-                (None, _) => _ = merged.insert(keyword.clone(), value.clone()),
             }
+            (Some(Value::Array(there)), Value::Array(more)) if matches!(keyword.as_str(), "required" | "allOf") => {
+                let new: Vec<Value> = more.iter().filter(|value| !there.contains(value)).cloned().collect();
+                there.extend(new);
+            }
+            (Some(_), _) => {}
+            (None, _) => _ = schema.insert(keyword.clone(), value.clone()),
         }
     }
-    Cow::Owned(merged)
+}
+
+/// About how much a schema is: its characters and members.
+fn size(schema: &Map<String, Value>) -> usize {
+    schema.iter().map(|(key, value)| key.len() + size_of_value(value)).sum()
+}
+
+fn size_of_value(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 1,
+        Value::Array(values) => values.iter().map(size_of_value).sum::<usize>() + 1,
+        Value::Object(members) => size(members) + 1,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
 }
 
 /// A reference within the schema (`#`, `#/$defs/Name`); others lead where nobody goes.
@@ -535,6 +572,12 @@ mod tests {
         }
         let bomb = json!({"$ref": "#/$defs/0", "$defs": bomb});
         assert!(fit(&RawValue::from_string(bomb.to_string()).unwrap(), &OPENAPI).is_none());
+        let long = json!({"type": "string", "description": "x".repeat(10_000)});
+        let copies: Vec<Value> = (0..200).map(|_| json!({"$ref": "#/$defs/long"})).collect();
+        let blown = json!({"anyOf": copies, "$defs": {"long": long}});
+        assert!(fit(&RawValue::from_string(blown.to_string()).unwrap(), &JSON_SCHEMA).is_none());
+        let circle = json!({"allOf": [{"$ref": "#"}, {"allOf": [{"type": "object"}]}]});
+        assert_eq!(fitted(&circle, &JSON_SCHEMA), (json!({"type": "object"}), false));
     }
 
     fn any_schema() -> impl Strategy<Value = Value> {
