@@ -13,4 +13,6 @@ pub enum Dialect {
     Ollama,
     /// Gemini's `generateContent`.
     Gemini,
+    /// Cohere chat, version 2.
+    Cohere,
 }

@@ -199,7 +199,12 @@ impl Error {
             (Dialect::Anthropic, Self::Upstream(error)) => error.messages_status(),
             (Dialect::Anthropic, Self::NoTarget { .. }) => OVERLOADED,
             (
-                Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini,
+                Dialect::OpenAiChat
+                | Dialect::OpenAiResponses
+                | Dialect::Anthropic
+                | Dialect::Ollama
+                | Dialect::Gemini
+                | Dialect::Cohere,
                 _,
             ) => self.status(),
         }

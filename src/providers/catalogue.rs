@@ -118,6 +118,7 @@ pub enum RowDialect {
     Anthropic,
     Ollama,
     Gemini,
+    Cohere,
 }
 
 /// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
@@ -335,6 +336,7 @@ impl Row {
             (RowDialect::Anthropic, _) => &[Dialect::Anthropic],
             (RowDialect::Ollama, _) => &[Dialect::Ollama],
             (RowDialect::Gemini, _) => &[Dialect::Gemini],
+            (RowDialect::Cohere, _) => &[Dialect::Cohere],
         }
     }
 

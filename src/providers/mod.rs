@@ -7,6 +7,7 @@
 pub mod anthropic;
 pub mod builtin;
 pub mod catalogue;
+pub mod cohere;
 pub mod compatible;
 pub mod gemini;
 pub mod models;
@@ -31,6 +32,7 @@ use self::{
     anthropic::Anthropic,
     builtin::Builtin,
     catalogue::{Catalogue, Row, RowDialect, SettingRow},
+    cohere::Cohere,
     compatible::Compatible,
     gemini::Gemini,
     ollama::Ollama,
@@ -223,6 +225,7 @@ fn of_row(row: &'static Row) -> Box<dyn Provider> {
         RowDialect::Anthropic => Box::new(Anthropic { row }),
         RowDialect::Ollama => Box::new(Ollama { row }),
         RowDialect::Gemini => Box::new(Gemini { row }),
+        RowDialect::Cohere => Box::new(Cohere { row }),
     }
 }
 
@@ -361,7 +364,7 @@ pub(crate) mod tests {
     /// a dialect of its own.
     #[test]
     fn model_facts_belong_to_known_vendors() {
-        let later = ["bedrock", "cohere", "vertex", "voyage"];
+        let later = ["bedrock", "vertex", "voyage"];
         let priced: HashSet<_> = include_str!("models.csv")
             .lines()
             .filter(|line| !line.starts_with('#'))

@@ -10,11 +10,15 @@ use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 
-use super::{Ask, Credential, Provider, catalogue::Row, compatible};
+use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatible};
 use crate::{
     call::Dialect,
     error::{Result, UpstreamError},
+    wire::embeddings::Format,
 };
+
+/// The server has no bound; this one keeps a request small.
+const BATCH: usize = 512;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Ollama {
@@ -37,6 +41,10 @@ impl Provider for Ollama {
 
     fn path(&self, _: &Ask<'_>) -> Result<Cow<'static, str>> {
         Ok("api/chat".into())
+    }
+
+    fn embeddings(&self, _model: &str) -> Option<EmbeddingOffer> {
+        Some(EmbeddingOffer { format: Format::Ollama, path: "api/embed".into(), batch: BATCH })
     }
 
     fn models_path(&self) -> Option<&'static str> {

@@ -73,7 +73,8 @@ pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>>
     ids(&body).ok_or_else(|| Error::BadReply { message: "the model list is not in OpenAI's form".into() })
 }
 
-/// The ids in a list: `{"data":[{"id":..}]}`, Together's bare array, or Gemini's form.
+/// The ids in a list: `{"data":[{"id":..}]}`, Together's bare array, or Gemini's and Cohere's
+/// `{"models":[{"name":..}]}`.
 fn ids(body: &[u8]) -> Option<Vec<String>> {
     if let Some(ids) = gemini_ids(body) {
         return Some(ids);
@@ -133,6 +134,7 @@ mod tests {
         let wrapped = br#"{"object":"list","data":[{"id":"a","x":1},{"nothing":true},{"id":"b/c:d"}]}"#;
         assert_eq!(ids(wrapped).unwrap(), ["a", "b/c:d"]);
         assert_eq!(ids(br#"[{"id":"a"}]"#).unwrap(), ["a"]);
+        assert_eq!(ids(br#"{"models":[{"name":"command-a"}],"next_page_token":null}"#).unwrap(), ["command-a"]);
         assert_eq!(ids(b"<html>"), None);
         let gemini = br#"{"models":[{"name":"models/gemini-x","supportedGenerationMethods":["generateContent","countTokens"]},
             {"name":"models/embed","supportedGenerationMethods":["embedContent"]},{"name":"models/film","supportedGenerationMethods":["predictLongRunning"]},

@@ -196,7 +196,7 @@ impl Source {
             Dialect::OpenAiChat | Dialect::OpenAiResponses if &*route.target.kind == "openai" => {
                 &["openai-beta", "traceparent", "tracestate"]
             }
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama | Dialect::Gemini => {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => {
                 &["traceparent", "tracestate"]
             }
             // A translated request has a version of its own, that of its words.

@@ -7,6 +7,7 @@
 //! ([`ClientDialect::relay`]) or they are decoded and encoded ([`translate::Translate`]).
 
 pub mod anthropic;
+pub mod cohere;
 pub mod embeddings;
 pub mod gemini;
 mod ids;
@@ -17,6 +18,7 @@ mod names;
 pub mod ollama;
 pub mod openai_chat;
 pub mod openai_responses;
+mod prompted;
 pub mod read;
 pub mod signature;
 pub mod translate;
@@ -50,6 +52,7 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Ollama => &ollama::Ollama,
         Dialect::Gemini => &gemini::Gemini,
+        Dialect::Cohere => &cohere::Cohere,
     }
 }
 
@@ -59,7 +62,7 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
         Dialect::Anthropic => Some(&anthropic::Anthropic),
-        Dialect::Ollama | Dialect::Gemini => None,
+        Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => None,
     }
 }
 

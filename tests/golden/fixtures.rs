@@ -87,7 +87,7 @@ impl Fixture {
             Dialect::OpenAiChat | Dialect::OpenAiResponses => OPENAI_MODEL.into(),
             Dialect::Anthropic => ANTHROPIC_MODEL.into(),
             // Only ever asked of its own fixtures.
-            Dialect::Ollama | Dialect::Gemini => request.into(),
+            Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => request.into(),
         }
     }
 

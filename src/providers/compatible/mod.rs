@@ -73,6 +73,7 @@ impl Provider for Compatible {
             Dialect::Anthropic => "messages".into(),
             Dialect::Ollama => "api/chat".into(),
             Dialect::Gemini => return gemini::path(ask.model, ask.stream),
+            Dialect::Cohere => "v2/chat".into(),
         })
     }
 
@@ -87,7 +88,9 @@ impl Provider for Compatible {
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini => Vec::new(),
+            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => {
+                Vec::new()
+            }
         }
     }
 

@@ -25,6 +25,10 @@ pub(super) struct Body<'a> {
     pub truncate: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub logprobs: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<u64>,
     #[serde(skip_serializing_if = "Options::is_empty")]
     pub options: Options<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -96,6 +96,17 @@ fn a_custom_tools_text_is_taken_out() {
     assert!(matches!(response.blocks[0], Block::ToolCall { kind: ToolKind::Custom, .. }));
 }
 
+/// Log probabilities, streamed and whole.
+#[test]
+fn logprobs_are_told() {
+    let likely =
+        json!({"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [{"token": "b", "logprob": -1.0}]});
+    let line = json!({"message": {"content": "a"}, "done": true, "logprobs": [likely]}).to_string();
+    let response = Ollama.decode(line.as_bytes(), &Memo::default()).unwrap();
+    assert_eq!((response.logprobs[0].logprob, response.logprobs[0].top[0].token.as_str()), (-0.5, "b"));
+    assert_eq!(fold(read(line.as_bytes(), 4).0).logprobs, response.logprobs);
+}
+
 /// S4: length outweighs calls.
 #[test]
 fn a_cut_call_is_a_matter_of_length() {

@@ -19,14 +19,14 @@ use super::{
 use crate::{
     error::{Error, Result},
     ir::{self, Output, ToolKind},
-    wire::{Encoded, Facts, Memo, losses::Losses},
+    wire::{Encoded, Facts, Memo, losses::Losses, prompted},
 };
 
 pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
     let mut losses = Losses::default();
     let tools = Tools::new(request, &mut losses);
     let mut messages = Writer::new(&mut losses).conversation(&request.messages)?;
-    let format = match instruction(&request.output).filter(|_| !tools.is_empty()) {
+    let format = match prompted::json_output(&request.output).filter(|_| !tools.is_empty()) {
         Some(instruction) => {
             losses.hint("response_format");
             instruct(&mut messages, instruction);
@@ -39,6 +39,8 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         stream: facts.stream,
         think: thinking::think(request, facts.model, &mut losses),
         format,
+        logprobs: request.sampling.logprobs,
+        top_logprobs: request.sampling.top_logprobs.filter(|_| request.sampling.logprobs),
         options: options(request, &mut losses),
         tools: tools.into_vec(),
         messages,
@@ -77,16 +79,6 @@ fn format(output: &Output) -> Option<Format<'_>> {
     }
 }
 
-fn instruction(output: &Output) -> Option<String> {
-    match output {
-        Output::Text => None,
-        Output::JsonObject => Some("Unless you call a tool, answer with one JSON object and nothing else.".into()),
-        Output::JsonSchema { schema, .. } => Some(format!(
-            "Unless you call a tool, answer with one JSON object, and nothing else, that fits this JSON schema:\n{schema}"
-        )),
-    }
-}
-
 /// At the end of the first message when that is a system message, else in one of its own.
 fn instruct(messages: &mut Vec<Message<'_>>, instruction: String) {
     match messages.first_mut().filter(|first| first.role == "system") {
@@ -100,14 +92,8 @@ fn instruct(messages: &mut Vec<Message<'_>>, instruction: String) {
 /// Names what has no counterpart.
 fn refuse(request: &ir::Request, losses: &mut Losses) {
     let sampling = &request.sampling;
-    for (field, lost) in [
-        ("n", sampling.n.is_some_and(|n| n > 1)),
-        ("logprobs", sampling.logprobs),
-        ("top_logprobs", sampling.top_logprobs.is_some_and(|count| count > 0)),
-    ] {
-        if lost {
-            losses.meaning(field);
-        }
+    if sampling.n.is_some_and(|n| n > 1) {
+        losses.meaning("n");
     }
     let tier = request.service_tier.as_deref();
     for (field, lost) in [

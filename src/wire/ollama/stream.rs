@@ -18,7 +18,7 @@ use super::error;
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Delta, Event, Finish, Opening, Response, ToolKind, Usage},
+    ir::{Delta, Event, Finish, Logprob, Opening, Response, ToolKind, Usage},
     wire::{Memo, StreamDecoder, ids, translate},
 };
 
@@ -32,6 +32,8 @@ struct Line<'a> {
     created_at: Option<String>,
     #[serde(default, borrow)]
     message: Option<Message<'a>>,
+    #[serde(default)]
+    logprobs: Option<Vec<Likely>>,
     #[serde(default)]
     done: bool,
     #[serde(default)]
@@ -66,6 +68,17 @@ struct Function<'a> {
     name: String,
     #[serde(default, borrow)]
     arguments: Option<&'a RawValue>,
+}
+
+/// How likely a token was, and others at its place.
+#[derive(Debug, Deserialize)]
+struct Likely {
+    token: String,
+    logprob: f64,
+    #[serde(default)]
+    bytes: Option<Vec<u8>>,
+    #[serde(default)]
+    top_logprobs: Option<Vec<Likely>>,
 }
 
 /// A custom tool's text in the object it was asked for in.
@@ -164,6 +177,10 @@ impl Decoder {
         let message = line.message.take().unwrap_or_default();
         self.prose(Prose::Thinking, message.thinking, out);
         self.prose(Prose::Text, message.content, out);
+        let logprobs: Vec<Logprob> = line.logprobs.take().unwrap_or_default().into_iter().map(Logprob::from).collect();
+        if !logprobs.is_empty() {
+            out.push(Event::Logprobs(logprobs));
+        }
         for call in message.tool_calls.unwrap_or_default() {
             self.call(call, out)?;
         }
@@ -241,6 +258,20 @@ impl Decoder {
     fn close_prose(&mut self, out: &mut Vec<Event>) {
         if let Some((_, index)) = self.prose.take() {
             out.push(Event::Close { index });
+        }
+    }
+}
+
+// === impl Likely ===
+
+impl From<Likely> for Logprob {
+    fn from(likely: Likely) -> Self {
+        let top = likely.top_logprobs.unwrap_or_default();
+        Self {
+            token: likely.token,
+            logprob: likely.logprob,
+            bytes: likely.bytes,
+            top: top.into_iter().map(|likely| Self { top: Vec::new(), ..Self::from(likely) }).collect(),
         }
     }
 }
