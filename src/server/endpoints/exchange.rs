@@ -131,6 +131,7 @@ impl Exchange {
     async fn unary(self, inbound: Inbound) -> Response {
         let front = self.server.front.clone();
         let answer = tokio::select! {
+            biased;
             answer = front.oneshot(inbound) => answer,
             () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
         };

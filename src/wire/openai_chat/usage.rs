@@ -5,14 +5,15 @@
 //! and differ in the rest: where cached tokens stand, whether the sums hold them, and which sum
 //! the total is. What each was seen to send stands beside the lines that read it.
 
-use serde_json::{Map, Value, value::RawValue};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::{ir, wire::json::Object};
+use crate::ir;
 
 /// Reads a `usage` object. `None` when it counts neither prompt nor completion.
 pub fn usage(json: &str) -> Option<ir::Usage> {
-    if let Some(counts) = OpenAiCounts::parse(json)
-        && counts.prompt.checked_add(counts.completion) == Some(counts.total)
+    if let Ok(counts) = serde_json::from_str::<OpenAiCounts>(json)
+        && counts.prompt_tokens.checked_add(counts.completion_tokens) == Some(counts.total_tokens)
     {
         return Some(counts.into());
     }
@@ -41,81 +42,56 @@ pub fn usage(json: &str) -> Option<ir::Usage> {
 }
 
 /// OpenAI's own object and nothing besides: the common case, read without building a map.
-#[derive(Default)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OpenAiCounts {
-    prompt: u64,
-    completion: u64,
-    total: u64,
-    cached: u64,
-    audio_prompt: u64,
-    reasoning: u64,
-    audio_completion: u64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(default)]
+    prompt_tokens_details: PromptDetails,
+    #[serde(default)]
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PromptDetails {
+    cached_tokens: u64,
+    audio_tokens: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+    audio_tokens: u64,
+    #[serde(rename = "accepted_prediction_tokens")]
+    _accepted: u64,
+    #[serde(rename = "rejected_prediction_tokens")]
+    _rejected: u64,
 }
 
 struct Counts(Map<String, Value>);
 
 // === impl OpenAiCounts ===
 
-impl OpenAiCounts {
-    /// `None` for any other object.
-    fn parse(json: &str) -> Option<Self> {
-        let (mut counts, mut totals) = (Self::default(), 0);
-        for member in Object::parse_str(json).ok()?.members() {
-            totals += usize::from(!member.key.ends_with("_details"));
-            match &*member.key {
-                "prompt_tokens" => counts.prompt = number(member.value)?,
-                "completion_tokens" => counts.completion = number(member.value)?,
-                "total_tokens" => counts.total = number(member.value)?,
-                "prompt_tokens_details" => counts.prompt_details(member.value)?,
-                "completion_tokens_details" => counts.completion_details(member.value)?,
-                _ => return None,
-            }
-        }
-        (totals == 3).then_some(counts)
-    }
-
-    fn prompt_details(&mut self, details: &RawValue) -> Option<()> {
-        for member in Object::parse_str(details.get()).ok()?.members() {
-            match &*member.key {
-                "cached_tokens" => self.cached = number(member.value)?,
-                "audio_tokens" => self.audio_prompt = number(member.value)?,
-                _ => return None,
-            }
-        }
-        Some(())
-    }
-
-    fn completion_details(&mut self, details: &RawValue) -> Option<()> {
-        for member in Object::parse_str(details.get()).ok()?.members() {
-            match &*member.key {
-                "reasoning_tokens" => self.reasoning = number(member.value)?,
-                "audio_tokens" => self.audio_completion = number(member.value)?,
-                "accepted_prediction_tokens" | "rejected_prediction_tokens" => drop(number(member.value)?),
-                _ => return None,
-            }
-        }
-        Some(())
-    }
-}
-
 impl From<OpenAiCounts> for ir::Usage {
     fn from(counts: OpenAiCounts) -> Self {
-        let input = outside(counts.prompt, counts.cached);
+        let (asked, made) = (counts.prompt_tokens_details, counts.completion_tokens_details);
+        let cache_read = asked.cached_tokens;
+        let input = outside(counts.prompt_tokens, cache_read);
         Self {
             input,
-            cache_read: counts.cached,
+            cache_read,
             cache_write: 0,
             cache_write_1h: 0,
-            output: counts.completion,
-            reasoning: counts.reasoning.min(counts.completion),
-            audio_input: counts.audio_prompt.min(input),
-            audio_output: counts.audio_completion.min(counts.completion),
+            output: counts.completion_tokens,
+            reasoning: made.reasoning_tokens.min(counts.completion_tokens),
+            audio_input: asked.audio_tokens.min(input),
+            audio_output: made.audio_tokens.min(counts.completion_tokens),
         }
     }
-}
-
-fn number(value: &RawValue) -> Option<u64> {
-    value.get().parse().ok()
 }
 
 /// The part of `whole` that is not `part`. A part larger than its whole was not counted in it

@@ -22,6 +22,19 @@ pub(super) enum Peek {
     Careful,
 }
 
+/// A key, and what begins after it.
+pub(super) struct Field<'a> {
+    key_start: usize,
+    pub(super) key: &'a [u8],
+    pub(super) value_start: usize,
+    /// All that follows, the value first.
+    pub(super) value: &'a [u8],
+    /// What a string holds, as it is written.
+    pub(super) text: Option<&'a [u8]>,
+    /// Past a string; where the value begins, if it is none.
+    pub(super) end: usize,
+}
+
 /// What one key means for the verdict.
 enum Key {
     Harmless,
@@ -48,16 +61,10 @@ fn look(data: &[u8], keep_usage: bool) -> Option<Peek> {
     let (mut choices, mut delta, mut cut, mut output_bytes) = (false, false, None, 0);
     let (mut text, mut texts) = (None, 0);
     let mut at = 0;
-    while let Some(colon) = memchr(b':', data.get(at..)?).map(|found| at + found) {
-        let (key_start, key) = key_before(data, colon)?;
-        let value_start = skip_space(data, colon + 1);
-        let value = data.get(value_start..)?;
-        at = value_start;
-        let is_null = value.starts_with(b"null");
-        let is_text = value.first() == Some(&b'"');
-        if is_text {
-            at = string_end(data, value_start + 1)?;
-        }
+    while let Some(field) = next_field(data, at)? {
+        at = field.end;
+        let Field { key_start, key, value_start, value, .. } = field;
+        let (is_null, is_text) = (value.starts_with(b"null"), field.text.is_some());
         match kind(key) {
             Key::Harmless => {}
             Key::Output if is_text => {
@@ -94,6 +101,22 @@ fn kind(key: &[u8]) -> Key {
     }
 }
 
+/// The first key at `at` or behind it; `Some(None)` when there is none, and `None` where only careful
+/// reading can tell.
+pub(super) fn next_field(data: &[u8], at: usize) -> Option<Option<Field<'_>>> {
+    let Some(colon) = memchr(b':', data.get(at..)?).map(|found| at + found) else { return Some(None) };
+    let (key_start, key) = key_before(data, colon)?;
+    let value_start = skip_space(data, colon + 1);
+    let value = data.get(value_start..)?;
+    let (text, end) = if value.first() == Some(&b'"') {
+        let end = string_end(data, value_start + 1)?;
+        (Some(data.get(value_start + 1..end - 1)?), end)
+    } else {
+        (None, value_start)
+    };
+    Some(Some(Field { key_start, key, value_start, value, text, end }))
+}
+
 /// The key that a colon follows at once, and where its opening quote stands. Strings have been
 /// jumped over, so a colon that no quote precedes follows a space, or this is not JSON.
 fn key_before(data: &[u8], colon: usize) -> Option<(usize, &[u8])> {
@@ -114,7 +137,7 @@ pub(super) fn string_end(data: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Whether `value` is `first` and then, but for white space, `second`.
-fn opens_with(value: &[u8], first: u8, second: u8) -> bool {
+pub(super) fn opens_with(value: &[u8], first: u8, second: u8) -> bool {
     value.first() == Some(&first) && value.get(skip_space(value, 1)) == Some(&second)
 }
 

@@ -4,47 +4,66 @@
 //! unusual places) is no tidy answer, and the careful reading in `unary` takes over. So nothing is
 //! decided here but that there is nothing to decide.
 //!
-//! Cost: a jump over each string, no `Value`; a `Vec` of members for each object looked into.
+//! Cost: the look that `peek` has at a chunk, at every key of the answer; the counts are parsed.
 
 use serde_json::value::RawValue;
 
+use super::peek::{next_field, opens_with};
 use crate::{
     ir::Finish,
-    wire::{
-        Tally,
-        json::{Object, items},
-        openai_chat::usage,
-    },
+    wire::{Tally, openai_chat::usage},
 };
 
 /// The counts of an answer that needs no repair; `None` for any other.
 pub(super) fn tally(body: &[u8]) -> Option<Tally> {
-    let answer = Object::parse_str(std::str::from_utf8(body).ok()?).ok()?;
-    let is_error = answer.present("error").is_some() || answer.present("base_resp").is_some();
-    if text(answer.get("object")?)? != "chat.completion" || is_error {
+    if body.first() != Some(&b'{') || body.last() != Some(&b'}') {
         return None;
     }
-    let (mut finish, mut output_bytes) = (None, 0);
-    for choice in items(answer.get("choices")?.get()).ok()? {
-        let choice = Object::parse_str(choice.get()).ok()?;
-        let message = Object::parse_str(choice.get("message")?.get()).ok()?;
-        output_bytes += text(message.get("content")?)?.len() as u64;
-        if message.present("tool_calls").is_some() {
-            return None;
+    let (mut is_completion, mut has_choices) = (false, false);
+    let (mut messages, mut texts, mut finishes) = (0, 0, 0);
+    let mut tally = Tally::default();
+    let mut at = 0;
+    while let Some(field) = next_field(body, at)? {
+        at = field.end;
+        match field.key {
+            b"object" if field.text == Some(b"chat.completion") => is_completion = true,
+            b"choices" if opens_with(field.value, b'[', b'{') => has_choices = true,
+            b"message" if field.value.starts_with(b"{") => messages += 1,
+            b"content" => {
+                texts += 1;
+                tally.output_bytes += field.text?.len() as u64;
+            }
+            b"finish_reason" => {
+                finishes += 1;
+                tally.finish = Some(finish(field.text?)?);
+            }
+            b"usage" if tally.usage.is_none() => {
+                let counts = first(field.value)?;
+                tally.usage = Some(usage(counts.get())?);
+                at = field.value_start + counts.get().len();
+            }
+            b"tool_calls" | b"function_call" | b"error" | b"base_resp" if field.value.starts_with(b"null") => {}
+            b"object" | b"choices" | b"message" | b"usage" | b"tool_calls" | b"function_call" | b"error"
+            | b"base_resp" => return None,
+            _ => {}
         }
-        finish = Some(match text(choice.get("finish_reason")?)? {
-            "stop" => Finish::Stop,
-            "length" => Finish::Length,
-            "content_filter" => Finish::ContentFilter,
-            _ => return None,
-        });
     }
-    Some(Tally { usage: Some(usage(answer.get("usage")?.get())?), output_bytes, finish: Some(finish?) })
+    let is_whole = is_completion && has_choices && messages > 0 && texts == messages && finishes == messages;
+    (is_whole && tally.usage.is_some()).then_some(tally)
 }
 
-/// A string as it is written, between its quotes.
-fn text(value: &RawValue) -> Option<&str> {
-    value.get().strip_prefix('"')?.strip_suffix('"')
+fn finish(reason: &[u8]) -> Option<Finish> {
+    match reason {
+        b"stop" => Some(Finish::Stop),
+        b"length" => Some(Finish::Length),
+        b"content_filter" => Some(Finish::ContentFilter),
+        _ => None,
+    }
+}
+
+/// The value that `json` begins with.
+fn first(json: &[u8]) -> Option<&RawValue> {
+    serde_json::Deserializer::from_slice(json).into_iter().next()?.ok()
 }
 
 #[cfg(test)]
