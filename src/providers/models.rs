@@ -45,10 +45,35 @@ struct Table {
     index: HashMap<(&'static str, &'static str), usize>,
 }
 
+/// Clouds that have another vendor's models under that vendor's names and prices.
+const SAME_MODELS: [(&str, &str); 3] = [("azure", "openai"), ("vertex", "gemini"), ("vertex", "anthropic")];
+/// Bedrock's regions of a cross-region profile; the table has the prices of one, and they are alike.
+const REGIONS: [&str; 7] = ["apac", "au", "ca", "eu", "jp", "us-gov", "us"];
+
 /// The facts of a vendor's model. A dated or `latest` name falls back to the name without.
 pub fn facts(kind: &str, model: &str) -> Option<&'static ModelFacts> {
     let model = model.strip_prefix("models/").unwrap_or(model);
+    if kind == "bedrock" {
+        return of_bedrock(model);
+    }
+    let others = SAME_MODELS.iter().filter(|(cloud, _)| *cloud == kind).map(|(_, vendor)| *vendor);
+    std::iter::once(kind).chain(others).find_map(|kind| named(kind, model))
+}
+
+fn named(kind: &str, model: &str) -> Option<&'static ModelFacts> {
     TABLE.get(kind, model).or_else(|| TABLE.get(kind, undated(model)?))
+}
+
+/// A model by its id, or by the profile of a region, whole or as the end of an ARN. A region's
+/// profile costs the same in each region, and so does the model without a profile.
+fn of_bedrock(model: &str) -> Option<&'static ModelFacts> {
+    let id = model.rsplit_once('/').map_or(model, |(_, id)| id);
+    let (region, plain) = match id.split_once('.') {
+        Some((region, plain)) if region == "global" || REGIONS.contains(&region) => (region, plain),
+        Some(_) | None => ("", id),
+    };
+    let regional = || if region == "global" { None } else { TABLE.get("bedrock", &format!("us.{plain}")) };
+    TABLE.get("bedrock", id).or_else(regional).or_else(|| TABLE.get("bedrock", plain))
 }
 
 /// All known models of a vendor, in the table's order.
@@ -178,6 +203,24 @@ mod tests {
         assert_eq!(facts("mistral", "mistral-large-2512").unwrap().model, "mistral-large-2512");
         assert_eq!(facts("mistral", "mistral-small-latest").unwrap().model, "mistral-small-latest");
         assert_eq!(facts("gemini", "models/gemini-2.5-pro").unwrap().model, "gemini-2.5-pro");
+        for (kind, name, row) in [
+            ("azure", "gpt-5-mini", "gpt-5-mini"),
+            ("vertex", "gemini-2.5-pro", "gemini-2.5-pro"),
+            ("vertex", "claude-opus-5@20260301", "claude-opus-5"),
+            ("vertex", "claude-haiku-4-5@20251001", "claude-haiku-4-5@20251001"),
+            ("bedrock", "eu.anthropic.claude-opus-5", "us.anthropic.claude-opus-5"),
+            ("bedrock", "anthropic.claude-opus-5", "us.anthropic.claude-opus-5"),
+            ("bedrock", "global.anthropic.claude-opus-5", "global.anthropic.claude-opus-5"),
+            ("bedrock", "eu.amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+            (
+                "bedrock",
+                "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.amazon.nova-lite-v1:0",
+                "amazon.nova-lite-v1:0",
+            ),
+        ] {
+            assert_eq!(facts(kind, name).unwrap().model, row, "{kind} {name}");
+        }
+        assert_eq!(facts("bedrock", "eu.nobody"), None);
         for name in ["", "x", "claude-haiku-4-5-2025100", "claude-haiku-4-5-2025-1001", "-20251001", "ä-20251001"] {
             assert_eq!(facts("anthropic", name), None, "{name}");
         }
