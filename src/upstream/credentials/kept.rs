@@ -89,6 +89,14 @@ impl Kept {
         Ok(Arc::clone(&held.credential))
     }
 
+    /// Fetches once and keeps nothing, for whoever wants to know whether it can be done.
+    ///
+    /// # Errors
+    /// Why it cannot, for the operator.
+    pub async fn try_once(&self, by: &Wire<'_>) -> Result<(), String> {
+        self.source.fetch(by).await.map(drop)
+    }
+
     /// Forgets a credential that was refused, so that the next call fetches another. One that has
     /// been replaced meanwhile is left alone.
     pub fn forget(&self, refused: &Arc<Credential>) {

@@ -5,8 +5,15 @@
 //! readiness does not wait for it. Which source a provider has is the configuration's to say; here
 //! is how each is asked.
 
+mod entra;
+mod google;
 mod kept;
+mod oauth;
 mod ring;
+mod signature;
+
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, future::Future, pin::Pin, time::SystemTime};
 
@@ -49,8 +56,8 @@ pub struct Fetched {
 /// credentials, do.
 pub fn source(from: &Credentials) -> Option<Box<dyn Source>> {
     match from {
-        Credentials::Keys | Credentials::Client | Credentials::Google(_) | Credentials::Aws | Credentials::Entra(_) => {
-            None
-        }
+        Credentials::Google(places) => Some(Box::new(google::Google::new(places.clone()))),
+        Credentials::Entra(places) => Some(Box::new(entra::Entra::new(places.clone()))),
+        Credentials::Keys | Credentials::Client | Credentials::Aws => None,
     }
 }
