@@ -6,6 +6,7 @@
 
 mod any_certificate;
 mod check;
+mod files;
 mod health;
 mod key;
 

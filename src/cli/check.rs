@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{CheckArgs, Outcome, Place};
-use crate::config::{self, Config, Known, ProviderConfig, nearest};
+use super::{CheckArgs, Outcome, Place, files};
+use crate::config::{self, Config, Credentials, Known, ProviderConfig, nearest};
 
 /// What a provider answered when it was asked for its models.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,10 @@ where
         return explain(&config, name, &(asks.carried)(&config, name), out);
     }
     summary(place, &config, out)?;
-    if args.probe { probe_all(&config, asks.probe, out).await } else { Ok(Outcome::Well) }
+    let problems = files::problems(&config);
+    problems.iter().try_for_each(|problem| writeln!(out, "problem    {problem}"))?;
+    let outcome = if args.probe { probe_all(&config, asks.probe, out).await? } else { Outcome::Well };
+    Ok(if problems.is_empty() { outcome } else { Outcome::Ill })
 }
 
 fn explain(config: &Config, name: &str, carried: &[(&str, &str)], out: &mut dyn Write) -> io::Result<Outcome> {
@@ -97,7 +100,13 @@ fn summary(place: &Place, config: &Config, out: &mut dyn Write) -> io::Result<()
     for provider in config.providers.values() {
         let url = provider.base_url.as_deref().unwrap_or("no address");
         let origin = provider.discovered.as_ref().map(|name| format!(" (found by {name})")).unwrap_or_default();
-        let keys = count(provider.api_keys.len(), "key");
+        let keys = match &provider.credentials {
+            Credentials::Keys => count(provider.api_keys.len(), "key"),
+            Credentials::Client => "the client's own credentials".to_owned(),
+            other @ (Credentials::Google(_) | Credentials::Aws | Credentials::Entra(_)) => {
+                format!("credentials of {}", other.name())
+            }
+        };
         writeln!(out, "provider   {}: {} at {url}, {keys}{origin}", provider.name, provider.kind)?;
     }
     for model in config.models.values() {
@@ -194,6 +203,30 @@ mod tests {
         let (outcome, out) = run(keyed(), args, Err("refused".into())).await;
         assert_eq!(outcome, Outcome::Ill);
         assert!(out.ends_with("probe      openai: failed: refused\n"), "{out}");
+    }
+
+    /// A file that cannot be used is told before the first call fails on it.
+    #[tokio::test]
+    async fn a_file_that_cannot_be_used_is_ill() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sluis.toml");
+        std::fs::write(&path, "[providers.openai]\nca-file = \"gone.pem\"\n[tls]\ncert = \"c\"\nkey = \"k\"").unwrap();
+        let kind = KnownKind {
+            name: "openai".into(),
+            default_base_url: Some("https://api.openai.com/v1".into()),
+            ..KnownKind::default()
+        };
+        let place = Place { path: Some(path), env: Env::of([]), overrides: Overrides::default() };
+        let mut out = Vec::new();
+        let probe = async |_: &Config, _: &ProviderConfig| Err(String::new());
+        let known = Known { kinds: vec![kind] };
+        let outcome = check(&place, &CheckArgs::default(), &known, Asks { probe, carried: |_, _| Vec::new() }, &mut out).await.unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(outcome, Outcome::Ill);
+        for field in ["providers.openai.ca-file", "tls.cert", "tls.key"] {
+            assert!(out.contains(&format!("problem    {field}: ")), "{field}: {out}");
+        }
+        assert!(out.contains("gone.pem cannot be read"), "{out}");
     }
 
     /// K2: the source of a value can be shown.
