@@ -166,8 +166,13 @@ pub fn carried(config: &Config, name: &str) -> Vec<(&'static str, &'static str)>
 pub async fn probe(config: &Config, provider: &ProviderConfig) -> Result<Probed, String> {
     let upstream = Upstream::new(provider.clone().into(), false, config).ok_or("its type is not known")?;
     let began = std::time::Instant::now();
-    match discovery::list(&upstream, &Clients::default()).await {
-        Ok(models) => Ok(Probed { models: Some(models.len()), took: began.elapsed() }),
-        Err(error) => Err(error.to_string()),
-    }
+    let clients = Clients::default();
+    let models = if upstream.provider.models_path().is_some() {
+        let list = discovery::list(&upstream, &clients).await.map_err(|error| error.to_string())?;
+        Some(list.len())
+    } else {
+        discovery::reach(&upstream, &clients).await?;
+        None
+    };
+    Ok(Probed { models, took: began.elapsed() })
 }

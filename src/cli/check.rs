@@ -220,7 +220,10 @@ mod tests {
         let mut out = Vec::new();
         let probe = async |_: &Config, _: &ProviderConfig| Err(String::new());
         let known = Known { kinds: vec![kind] };
-        let outcome = check(&place, &CheckArgs::default(), &known, Asks { probe, carried: |_, _| Vec::new() }, &mut out).await.unwrap();
+        let outcome =
+            check(&place, &CheckArgs::default(), &known, Asks { probe, carried: |_, _| Vec::new() }, &mut out)
+                .await
+                .unwrap();
         let out = String::from_utf8(out).unwrap();
         assert_eq!(outcome, Outcome::Ill);
         for field in ["providers.openai.ca-file", "tls.cert", "tls.key"] {

@@ -19,6 +19,8 @@ pub struct KnownKind {
     /// Where it lives, with places for settings (`{region}`). `None` where only the operator can
     /// know.
     pub default_base_url: Option<String>,
+    /// Variables its address is looked for in, the usual one first.
+    pub base_url_env: Vec<String>,
     /// Where it lives instead for some regions or locations: a name, or a start of names with a
     /// `*` behind it.
     pub placed_base_urls: Vec<(String, String)>,

@@ -13,6 +13,7 @@ mod document;
 mod env;
 mod explain;
 mod file;
+mod files;
 mod key;
 mod known;
 mod policy;
@@ -37,6 +38,7 @@ pub use self::{
     env::Env,
     explain::{Explained, Source, Sources},
     file::schema,
+    files::{Holds, UsedFile},
     key::{FreshKey, hash_key},
     known::{BUILTIN, Known, KnownKind, KnownSetting},
     policy::{Deadlines, Limits, Policy, Retry, Rules},

@@ -37,6 +37,9 @@ pub struct Row {
     /// Everything before `/chat/completions`. `None` when only the operator can know it. May hold
     /// places for settings (`{region}`).
     pub base_url: Option<String>,
+    /// Variables that may hold the address, the usual one first.
+    #[serde(default)]
+    pub base_url_env: Vec<String>,
     /// The address for some regions or locations, where it is another: a name, or a start of names
     /// with a `*` behind it.
     #[serde(default)]
@@ -119,6 +122,10 @@ pub enum RowDialect {
     Ollama,
     Gemini,
     Cohere,
+    /// OpenAI's two, at Azure's addresses.
+    Azure,
+    /// By the maker of each model.
+    Vertex,
 }
 
 /// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
@@ -328,11 +335,14 @@ impl Row {
     /// What it speaks for this model, the preferred first.
     pub fn dialects(&self, model: &str) -> &'static [Dialect] {
         match (self.dialect, &self.responses) {
-            (RowDialect::OpenaiChat, None) => &[Dialect::OpenAiChat],
-            (RowDialect::OpenaiChat, Some(responses)) if any_fits(&responses.only, model) => {
-                &[Dialect::OpenAiResponses]
+            (RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex, None) => &[Dialect::OpenAiChat],
+            (RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex, Some(responses)) => {
+                if any_fits(&responses.only, model) {
+                    &[Dialect::OpenAiResponses]
+                } else {
+                    &[Dialect::OpenAiChat, Dialect::OpenAiResponses]
+                }
             }
-            (RowDialect::OpenaiChat, Some(_)) => &[Dialect::OpenAiChat, Dialect::OpenAiResponses],
             (RowDialect::Anthropic, _) => &[Dialect::Anthropic],
             (RowDialect::Ollama, _) => &[Dialect::Ollama],
             (RowDialect::Gemini, _) => &[Dialect::Gemini],

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatible};
 use crate::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
     wire::embeddings::Format,
 };
@@ -43,7 +43,7 @@ impl Provider for Cohere {
         Ok("v2/chat".into())
     }
 
-    fn embeddings(&self, _model: &str) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, _model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         Some(EmbeddingOffer { format: Format::Cohere, path: "v2/embed".into(), batch: BATCH })
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatible, segment};
 use crate::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
     wire::embeddings::Format,
 };
@@ -46,7 +46,7 @@ impl Provider for Gemini {
         compatible::sign(self.row.auth, with, request)
     }
 
-    fn embeddings(&self, model: &str) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let path = resource(model).ok()? + ":batchEmbedContents";
         Some(EmbeddingOffer { format: Format::Gemini, path: path.into(), batch: EMBEDDING_BATCH })
     }
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(path("gemini-3.8-flash", false), "models/gemini-3.8-flash:generateContent");
         assert_eq!(path("models/gemini-3.8-flash", true), "models/gemini-3.8-flash:streamGenerateContent?alt=sse");
         assert_eq!(path("tunedModels/mine-1", false), "tunedModels/mine-1:generateContent");
-        let offer = provider.embeddings("gemini-embedding-2").unwrap();
+        let offer = provider.embeddings("gemini-embedding-2", &crate::call::ProviderSettings::default()).unwrap();
         assert_eq!((offer.format, &*offer.path), (Format::Gemini, "models/gemini-embedding-2:batchEmbedContents"));
 
         let mut request = http::Request::new(Bytes::new());

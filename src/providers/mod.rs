@@ -5,6 +5,7 @@
 //! ([`compatible::Compatible`]); a file here is for behaviour.
 
 pub mod anthropic;
+pub mod azure;
 pub mod builtin;
 pub mod catalogue;
 pub mod cohere;
@@ -13,6 +14,7 @@ pub mod gemini;
 pub mod models;
 pub mod ollama;
 pub mod prices;
+pub mod vertex;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::LazyLock, time::SystemTime};
 
@@ -30,12 +32,14 @@ use crate::{
 
 use self::{
     anthropic::Anthropic,
+    azure::Azure,
     builtin::Builtin,
     catalogue::{Catalogue, Row, RowDialect, SettingRow},
     cohere::Cohere,
     compatible::Compatible,
     gemini::Gemini,
     ollama::Ollama,
+    vertex::Vertex,
 };
 
 /// Every vendor: the built-in one, then the catalogue's rows in their order.
@@ -69,9 +73,9 @@ pub trait Provider: Send + Sync + fmt::Debug {
         Host::Vendor
     }
     /// The name of a model in a request's body.
-    fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> &'a str {
+    fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> Cow<'a, str> {
         let _ = settings;
-        model
+        model.into()
     }
     /// Where its list of models is, behind the root; `None` where it has none of ours.
     fn models_path(&self) -> Option<&'static str> {
@@ -91,9 +95,15 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = (dialect, facts, body);
         Vec::new()
     }
+    /// The vendor's last word on a request before it is signed: what it wants of the headers
+    /// elsewhere. Returns what it had to leave out.
+    fn complete(&self, dialect: Dialect, request: &mut http::Request<Bytes>) -> Result<Vec<Loss>> {
+        let _ = (dialect, request);
+        Ok(Vec::new())
+    }
     /// How it embeds with this model; `None` where it does not.
-    fn embeddings(&self, model: &str) -> Option<EmbeddingOffer> {
-        let _ = model;
+    fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+        let _ = (model, settings);
         None
     }
     /// The vendor's own rules for an embeddings request in OpenAI's form.
@@ -178,6 +188,8 @@ pub struct Known {
     pub key_env: &'static [String],
     /// `None` when the operator must give it. May hold places for settings (`{region}`).
     pub base_url: Option<&'static str>,
+    /// Variables that may hold the address, the usual one first.
+    pub base_url_env: &'static [String],
     /// Addresses for some regions or locations, where the base URL is another.
     pub placed_base_urls: Option<&'static BTreeMap<String, String>>,
     /// Whether calling it without a key is pointless.
@@ -226,6 +238,8 @@ fn of_row(row: &'static Row) -> Box<dyn Provider> {
         RowDialect::Ollama => Box::new(Ollama { row }),
         RowDialect::Gemini => Box::new(Gemini { row }),
         RowDialect::Cohere => Box::new(Cohere { row }),
+        RowDialect::Azure => Box::new(Azure { row }),
+        RowDialect::Vertex => Box::new(Vertex { row }),
     }
 }
 
@@ -272,6 +286,7 @@ impl Known {
             needs_key: row.needs_key(),
             local_port: row.local.as_ref().map(|local| local.port),
             discover: row.local.as_ref().is_some_and(|local| local.discover),
+            base_url_env: &row.base_url_env,
             placed_base_urls: Some(&row.base_urls),
             credentials: &row.credentials,
             settings: Some(&row.settings),
@@ -364,7 +379,7 @@ pub(crate) mod tests {
     /// a dialect of its own.
     #[test]
     fn model_facts_belong_to_known_vendors() {
-        let later = ["bedrock", "vertex", "voyage"];
+        let later = ["bedrock", "voyage"];
         let priced: HashSet<_> = include_str!("models.csv")
             .lines()
             .filter(|line| !line.starts_with('#'))

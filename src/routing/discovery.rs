@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use http::{Method, Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::table::{Table, Upstream};
 use crate::{
@@ -54,7 +54,8 @@ pub async fn refresh(table: &Table, clients: &Clients, whom: Whom) {
 
 /// A provider's own model ids. Waits up to `PATIENCE`.
 pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>> {
-    let Some(path) = upstream.provider.models_path() else { return Ok(Vec::new()) };
+    let path = upstream.provider.models_path();
+    let path = path.ok_or_else(|| Error::Internal { message: "the provider has no list of models".into() })?;
     let uri = Uri::try_from(format!("{}/{path}", upstream.base_url))
         .map_err(|_| Error::Internal { message: "the base URL makes no valid request".into() })?;
     let mut request = http::Request::new(Bytes::new());
@@ -71,6 +72,21 @@ pub async fn list(upstream: &Upstream, clients: &Clients) -> Result<Vec<String>>
         return Err(Error::BadReply { message: format!("the model list answered {status}") });
     }
     ids(&body).ok_or_else(|| Error::BadReply { message: "the model list is not in OpenAI's form".into() })
+}
+
+/// Whether a provider that has no list is there, and its credentials are to be had. Any answer will
+/// do. Waits up to twice `PATIENCE`.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn reach(upstream: &Upstream, clients: &Clients) -> Result<(), String> {
+    let wire = Wire { clients, connection: &upstream.connection };
+    if let Some(kept) = upstream.keys.source() {
+        timeout(PATIENCE, kept.try_once(&wire)).await.map_err(|_| "no credentials came in time".to_owned())??;
+    }
+    let mut request = http::Request::new(Bytes::new());
+    *request.uri_mut() = Uri::try_from(&upstream.base_url).map_err(|_| "the base URL is none".to_owned())?;
+    clients.fetch(&upstream.connection, request, PATIENCE).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// The ids in a list: `{"data":[{"id":..}]}`, Together's bare array, or Gemini's and Cohere's

@@ -11,6 +11,7 @@ pub fn known() -> Known {
         name: kind.name.to_owned(),
         key_env: kind.key_env.to_vec(),
         default_base_url: kind.base_url.map(ToOwned::to_owned),
+        base_url_env: kind.base_url_env.to_vec(),
         placed_base_urls: placed(&kind),
         needs_key: kind.needs_key,
         local: kind.discover,

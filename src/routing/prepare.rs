@@ -83,8 +83,9 @@ impl Source {
         } else {
             (dialect, self.translate(route, dialect, &facts)?)
         };
-        let dropped = self.weigh(std::mem::take(&mut written.losses), &route.target.label)?;
-        let request = self.request(route, dialect, written.body, written.headers)?;
+        let mut request = self.request(route, dialect, written.body, written.headers)?;
+        written.losses.extend(provider.complete(dialect, &mut request)?);
+        let dropped = self.weigh(written.losses, &route.target.label)?;
         Ok(Prepared { dialect, request, way_back: written.way_back, dropped })
     }
 
@@ -238,7 +239,7 @@ impl Source {
 fn name(route: &Route, body: &mut json::Edits<'_>) {
     let name = route.wire_model();
     let mut model = String::with_capacity(name.len() + 2);
-    json::push_string(&mut model, name);
+    json::push_string(&mut model, &name);
     if body.get("model").is_some_and(|written| written != model) {
         body.set("model", model);
     }

@@ -5,6 +5,7 @@
 //! cache of ad-hoc targets (`provider/model` names that no one configured).
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, RwLock},
 };
@@ -366,7 +367,7 @@ impl Plan {
 
 impl Route {
     /// The model's name in a request's body.
-    pub fn wire_model(&self) -> &str {
+    pub fn wire_model(&self) -> Cow<'_, str> {
         self.upstream.provider.wire_model(&self.target.model, &self.upstream.config.settings)
     }
 }
@@ -428,14 +429,19 @@ impl Upstream {
     pub fn offers(&self, model: &str) -> bool {
         self.listed.load().iter().any(|id| id == model)
             || self.config.models.iter().any(|id| id == model)
-            || providers::models::facts(&self.config.kind, model).is_some_and(is_callable)
+            || self.config.settings.deployments.contains_key(model)
+            || providers::models::facts(&self.config.kind, model)
+                // What is known of a cloud's model by its maker's name does not make the name the cloud's.
+                .is_some_and(|facts| is_callable(facts) && facts.provider == self.config.kind)
     }
 
     /// Every model id the provider is known to have: its own list where there is one, else the
     /// catalogue's.
     fn offered(&self) -> BTreeSet<String> {
         let listed = self.listed.load();
-        let mut ids: BTreeSet<String> = self.config.models.iter().chain(listed.iter()).cloned().collect();
+        let deployed = self.config.settings.deployments.keys();
+        let mut ids: BTreeSet<String> =
+            self.config.models.iter().chain(deployed).chain(listed.iter()).cloned().collect();
         if ids.is_empty() {
             let catalogue = providers::models::of_provider(&self.config.kind);
             ids.extend(catalogue.filter(|facts| is_callable(facts)).map(|facts| facts.model.to_owned()));

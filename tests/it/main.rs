@@ -13,6 +13,7 @@
 mod support;
 
 mod anthropic;
+mod clouds;
 mod cohere;
 mod config_reload;
 mod disconnect;

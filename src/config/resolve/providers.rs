@@ -59,7 +59,7 @@ fn discover(file: &File, globals: &Globals, all: &mut Providers, cx: &mut Contex
             file.providers.contains_key(&kind.name) || all.ready.values().any(|provider| provider.kind == kind.name);
         let Some((variable, key)) = key_variable(kind, cx).filter(|_| !configured) else { continue };
         let Settled { settings, origins } = settings::standing(kind, cx);
-        let Some(Ok(address)) = settings::address(kind, &settings) else {
+        let Some(Ok(address)) = settings::address(kind, &settings, cx) else {
             let name = &kind.name;
             cx.warnings
                 .push(format!("{variable} is set, but `{name}` needs an address too: [providers.{name}] base-url"));
@@ -139,7 +139,7 @@ fn provider(name: &str, set: &file::Provider, globals: &Globals, cx: &mut Contex
 
 /// The catalogue's address, for a section that names none.
 fn standing_url(kind: &KnownKind, settings: &ProviderSettings, path: &Path, cx: &mut Context<'_>) -> Option<String> {
-    match settings::address(kind, settings) {
+    match settings::address(kind, settings, cx) {
         Some(Ok(address)) => return Some(address),
         Some(Err(setting)) => settings::missing(setting, kind, path, cx),
         None if kind.name == BUILTIN => {}
@@ -186,7 +186,7 @@ fn base_url(set: &file::Provider, path: &Path, cx: &mut Context<'_>) -> Option<S
     cx.parsed(&path.key("base-url"), set.base_url.as_ref(), "not a usable address", fix, parse_base_url)
 }
 
-fn parse_base_url(text: &str) -> Option<String> {
+pub(super) fn parse_base_url(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     let authority = uri.authority().filter(|authority| !authority.host().is_empty())?;
     let fits = matches!(uri.scheme_str(), Some("http" | "https"))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::context::Context;
+use super::{context::Context, providers::parse_base_url};
 use crate::config::{
     KnownKind, KnownSetting, ProviderSettings, Setting, document::Path, file, report::Fault, value::Text,
 };
@@ -58,8 +58,17 @@ pub(super) fn standing(kind: &KnownKind, cx: &Context<'_>) -> Settled {
     settled
 }
 
-/// The catalogue's address with the settings in it; the setting that is missing otherwise.
-pub(super) fn address(kind: &KnownKind, settings: &ProviderSettings) -> Option<Result<String, Setting>> {
+/// The address of the environment's, or the catalogue's with the settings in it; the setting that
+/// is missing otherwise.
+pub(super) fn address(
+    kind: &KnownKind,
+    settings: &ProviderSettings,
+    cx: &Context<'_>,
+) -> Option<Result<String, Setting>> {
+    let from_env = kind.base_url_env.iter().find_map(|name| parse_base_url(&cx.env.get(name)?));
+    if let Some(address) = from_env {
+        return Some(Ok(address));
+    }
     let place = settings.location.as_deref().or(settings.region.as_deref());
     kind.address(place).map(|template| settings.fill(template))
 }

@@ -26,7 +26,11 @@ use serde_json::json;
 
 use self::{directives::Directives, request::Asked};
 use super::{Ask, Credential, EmbeddingOffer, Known, Provider};
-use crate::{call::Dialect, error::Result, wire::embeddings::Format};
+use crate::{
+    call::{Dialect, ProviderSettings},
+    error::Result,
+    wire::embeddings::Format,
+};
 
 /// Where requests for the built-in model go. The transport answers this scheme by itself.
 pub const BASE_URL: &str = "builtin://echo";
@@ -138,7 +142,7 @@ impl Provider for Builtin {
         Ok(())
     }
 
-    fn embeddings(&self, _model: &str) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, _model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         Some(EmbeddingOffer { format: Format::OpenAi, path: EMBEDDINGS.into(), batch: usize::MAX })
     }
 
@@ -162,6 +166,7 @@ impl Builtin {
             needs_key: false,
             local_port: None,
             discover: false,
+            base_url_env: &[],
             placed_base_urls: None,
             credentials: &[],
             settings: None,

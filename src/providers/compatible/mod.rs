@@ -33,7 +33,7 @@ use super::{
     gemini,
 };
 use crate::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::{Error, Result, UpstreamError},
     wire::{
         Facts, Loss,
@@ -94,7 +94,7 @@ impl Provider for Compatible {
         }
     }
 
-    fn embeddings(&self, _model: &str) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, _model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let quirks = &self.row.embeddings;
         (!quirks.none).then(|| EmbeddingOffer {
             format: Format::OpenAi,
@@ -123,7 +123,7 @@ impl Provider for Compatible {
 
 /// The rules in an order in which none undoes another: words before switches, top-level drops
 /// before what they would hide, messages before what is put in front of them.
-fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
+pub(super) fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
     let quirks = &row.quirks;
     let of_model: Vec<&ModelQuirks> = row.model_quirks(facts.model).collect();
     let mut losses = Losses::default();

@@ -46,7 +46,7 @@ impl Source {
     /// carry what the client asked for.
     pub(super) fn embeddings(&mut self, route: &Route) -> Result<Parts> {
         let (provider, model) = (route.upstream.provider, &*route.target.model);
-        let Some(offer) = provider.embeddings(model) else {
+        let Some(offer) = provider.embeddings(model, &route.upstream.config.settings) else {
             let message = format!("{} makes no embeddings.", route.target.label);
             return Err(Error::invalid(message, "model", "model_not_supported"));
         };
@@ -66,7 +66,7 @@ impl Source {
             };
             if offer.format == Format::OpenAi {
                 let mut edits = json::Object::parse(&body)?.edit();
-                edits.set("model", json::string(model));
+                edits.set("model", json::string(&route.wire_model()));
                 losses.extend(provider.adjust_embeddings(&mut edits));
                 body = edits.into_bytes(&body);
             }
