@@ -227,9 +227,12 @@ impl Passthrough {
     /// Learns the head of a chunk, or completes it. Tells whether it had to.
     fn settle_head(&mut self, edits: &mut Edits<'_>) -> bool {
         let mut mended = false;
+        // Azure's notes on its filters have an empty id and the time 0.
+        let is_note = edits.object().get("id").is_some_and(|id| id.get() == "\"\"");
+        let is_blank = |value: &&str| *value == "\"\"" || (is_note && *value == "0");
         let head = [("id", &mut self.head.id), ("created", &mut self.head.created), ("model", &mut self.head.model)];
         for (key, known) in head {
-            match edits.object().present(key).map(RawValue::get).filter(|value| *value != "\"\"") {
+            match edits.object().present(key).map(RawValue::get).filter(|value| !is_blank(value)) {
                 Some(value) if value == known => {}
                 Some(value) => *known = value.into(),
                 None => {
