@@ -370,7 +370,7 @@ mod tests {
     fn a_claude_request_has_its_version_in_the_body() {
         let text = br#"{"model":"claude-opus-4-8","max_tokens":10,"stream":true,"messages":[{"role":"user","content":"\u00e9"}]}"#;
         let mut edits = Object::parse(text).unwrap().edit();
-        let facts = Facts { model: "claude-opus-4-8", stream: true, max_output_tokens: None };
+        let facts = Facts { model: "claude-opus-4-8", stream: true, ..Facts::default() };
         assert!(vertex().adjust(Dialect::Anthropic, &facts, &mut edits).is_empty());
         let expected = r#"{"max_tokens":10,"stream":true,"messages":[{"role":"user","content":"\u00e9"}],"anthropic_version":"vertex-2023-10-16"}"#;
         assert_eq!(edits.apply(), expected);

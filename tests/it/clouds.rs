@@ -198,6 +198,25 @@ async fn claude_on_vertex_is_called_by_raw_predict() {
     shows_no_canary(&gateway, &said);
 }
 
+/// Gemini on Vertex AI: the Gemini dialect at a publisher's address, and a tuned model at its own.
+#[tokio::test]
+async fn gemini_on_vertex_speaks_its_own_dialect() {
+    let answer = json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7, "trafficType": "ON_DEMAND"}});
+    let stream = Script::sse().frame(format!("data: {answer}\r\n\r\n")).end();
+    let upstream = Upstream::scripted([Script::json(200, &answer), stream]).await;
+    let login = Upstream::scripted([token(3600)]).await;
+    let (gateway, _dir) = vertex(&upstream, &login, "").await;
+    let whole = gateway.ask(&ask("vertex/gemini-2.5-pro", false)).await;
+    assert_eq!(whole.json()["choices"][0]["message"]["content"], "hi", "{}", whole.text());
+    assert_eq!(gateway.ask(&ask("vertex/4815162342", true)).await.content(), "hi");
+    let place = "/v1beta1/projects/payer/locations/us-east5";
+    assert_eq!(upstream.request(0).path, format!("{place}/publishers/google/models/gemini-2.5-pro:generateContent"));
+    assert_eq!(upstream.request(1).path, format!("{place}/endpoints/4815162342:streamGenerateContent?alt=sse"));
+    assert_eq!(upstream.request(0).json()["contents"][0]["parts"][0]["text"], "hello");
+    assert_eq!(upstream.request(0).header("x-goog-user-project"), Some("payer"));
+}
+
 /// Models that speak OpenAI's chat on Vertex AI have one address, and their publisher in the name;
 /// Mistral's have an address each.
 #[tokio::test]
