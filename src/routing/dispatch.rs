@@ -238,6 +238,14 @@ impl Walk {
     async fn ask(&mut self, route: &Route, request: Request) -> Result<Readied> {
         match request {
             Request::Answer(prepared) => {
+                let error = match self.try_keys(route, &prepared).await {
+                    Ok(reply) => return self.ready(reply, prepared),
+                    Err(error) => error,
+                };
+                if !refuses_proof(&prepared, &error) {
+                    return Err(error);
+                }
+                let Some(prepared) = self.source.prepare_without_proofs(route, &prepared)? else { return Err(error) };
                 let reply = self.try_keys(route, &prepared).await?;
                 self.ready(reply, prepared)
             }
@@ -448,6 +456,11 @@ impl Walk {
 }
 
 /// What an endpoint takes for an upstream's answer.
+/// Whether the target found a proof of reasoning that is none of its own.
+fn refuses_proof(prepared: &Prepared, error: &Error) -> bool {
+    matches!(error, Error::Upstream(error) if wire::upstream(prepared.dialect).refuses_proof(error))
+}
+
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Messages => Expects::Answer,

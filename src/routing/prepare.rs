@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) inbound: Inbound,
     decoded: Option<ir::Request>,
     replay: Arc<Replay>,
+    /// What proves where reasoning came from goes along.
+    has_proofs: bool,
 }
 
 /// A request for one target, unsigned.
@@ -56,7 +58,7 @@ pub(super) enum WayBack {
 
 impl Source {
     pub(super) fn new(inbound: Inbound, replay: Arc<Replay>) -> Self {
-        Self { inbound, decoded: None, replay }
+        Self { inbound, decoded: None, replay, has_proofs: true }
     }
 
     /// Writes the request for `route`. Fails with a 400 naming the field when the target cannot
@@ -89,6 +91,15 @@ impl Source {
         Ok(Prepared { dialect, request, way_back: written.way_back, dropped })
     }
 
+    /// The same without the proofs of its reasoning, for a target that found one which was none of its
+    /// own (rule R2). `None` where that makes no difference.
+    pub(super) fn prepare_without_proofs(&mut self, route: &Route, refused: &Prepared) -> Result<Option<Prepared>> {
+        self.has_proofs = false;
+        let prepared = self.prepare(route);
+        self.has_proofs = true;
+        Ok(Some(prepared?).filter(|prepared| prepared.request.body() != refused.request.body()))
+    }
+
     fn pass(&self, route: &Route, dialect: Dialect, facts: &Facts<'_>, body: json::Object<'_>) -> Written {
         let mut edits = body.edit();
         name(route, &mut edits);
@@ -103,15 +114,15 @@ impl Source {
     fn translate(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {
         let upstream = wire::upstream(dialect);
         let owner = upstream.wants_reasoning_back().then(|| self.owner(route));
-        let replay = Arc::clone(&self.replay);
+        let (replay, has_proofs) = (Arc::clone(&self.replay), self.has_proofs);
         let request = self.decoded()?;
         let unsealed = unseal(request, &route.target.label);
         let request = unsealed.as_ref().unwrap_or(request);
         let request = match &owner {
-            Some(owner) => replay.restore(owner, request),
-            None => Cow::Borrowed(request),
+            Some(owner) if has_proofs => replay.restore(owner, request),
+            Some(_) | None => Cow::Borrowed(request),
         };
-        let encoded = if dialect == Dialect::Gemini {
+        let encoded = if dialect == Dialect::Gemini && has_proofs {
             upstream.encode(&request, facts)?
         } else {
             upstream.encode(&signature::stripped(&request), facts)?

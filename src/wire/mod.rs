@@ -127,6 +127,12 @@ pub trait UpstreamDialect: Send + Sync {
     fn wants_reasoning_back(&self) -> bool {
         false
     }
+    /// Whether the error is that a proof of reasoning came back which is none of this model's, so that
+    /// the request may be asked once more without any (rule R2).
+    fn refuses_proof(&self, error: &UpstreamError) -> bool {
+        let _ = error;
+        false
+    }
     /// Judges a frame while the response head is still held: `Ok(true)` proves that the upstream
     /// has accepted the request, `Ok(false)` is a ping or the like, and an error event, or an end
     /// without a single event, is an error (rules E1, E2).

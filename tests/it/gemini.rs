@@ -175,6 +175,52 @@ async fn signatures_come_back() {
     }
 }
 
+/// R2: a signature that another model made is done without, once; one that is refused again is told.
+#[tokio::test]
+async fn a_foreign_signature_is_done_without() {
+    let refused = || Script::json(400, &error(400, "INVALID_ARGUMENT", "Corrupted thought signature.", &json!([])));
+    let fine = Script::json(200, &answer(&json!([{"text": "cold"}]), "STOP"));
+    let upstream = Upstream::scripted([refused(), fine, refused(), refused()]).await;
+    let gateway = gateway(&upstream).await;
+    let call = json!({"id": "c_1", "type": "function", "function": {"name": "weather", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "FOREIGN"}}});
+    let asked = replay(&json!({"role": "assistant", "content": null, "tool_calls": [call]}));
+    let reply = gateway.ask(&asked).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sent = |at: usize| upstream.request(at).json()["contents"][1]["parts"][0]["thoughtSignature"].clone();
+    assert_eq!([sent(0), sent(1)], [json!("FOREIGN"), json!("skip_thought_signature_validator")]);
+    assert_eq!(gateway.ask(&asked).await.status, 400);
+    assert_eq!(upstream.count(), 4);
+}
+
+/// R1, R2: Anthropic's clients carry a signature as a thinking block before the call; one that drops it
+/// is helped out.
+#[tokio::test]
+async fn signatures_survive_a_client_of_messages() {
+    let parts = json!([{"functionCall": {"name": "weather", "args": {"city": "Oslo"}}, "thoughtSignature": "SIG"}]);
+    let upstream = Upstream::scripted([Script::json(200, &answer(&parts, "STOP"))]).await;
+    let gateway = gateway(&upstream).await;
+    let create = async |messages: &Value| {
+        let body = json!({"model": MODEL, "max_tokens": 64, "messages": messages,
+            "tools": [{"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]});
+        let headers = [("content-type", "application/json")];
+        let reply = gateway.send("POST", "/v1/messages", &headers, body.to_string().as_bytes()).await.whole().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()
+    };
+    let said = create(&json!([{"role": "user", "content": "hello"}])).await["content"].clone();
+    let kinds: Vec<&str> = said.as_array().unwrap().iter().map(|block| block["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["thinking", "tool_use"]);
+    for content in [said.clone(), json!([said[1]])] {
+        upstream.push(Script::json(200, &answer(&json!([{"text": "cold"}]), "STOP")));
+        let result = json!({"type": "tool_result", "tool_use_id": said[1]["id"], "content": "4C"});
+        let messages = json!([{"role": "user", "content": "hello"}, {"role": "assistant", "content": content},
+            {"role": "user", "content": [result]}]);
+        create(&messages).await;
+        assert_eq!(upstream.request(upstream.count() - 1).json()["contents"][1]["parts"], parts);
+    }
+}
+
 /// S9, case 19: text cut anywhere between two bytes arrives whole.
 #[tokio::test]
 async fn split_characters_arrive_whole() {

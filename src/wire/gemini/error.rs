@@ -86,6 +86,13 @@ pub(super) fn read_in_band(body: &[u8]) -> Option<UpstreamError> {
     Some(said(&told, status, || "The upstream reported an error without a message.".into()))
 }
 
+/// Whether a signature was of another model, project or vendor; one that is missing is no such thing.
+pub(super) fn refuses_proof(error: &UpstreamError) -> bool {
+    let words = error.message.to_ascii_lowercase();
+    let is_of_proof = words.contains("thought signature") || words.contains("thought_signature");
+    error.class == Class::Invalid && is_of_proof && !words.contains("missing")
+}
+
 fn parse(body: &[u8]) -> Option<Status> {
     match serde_json::from_slice(body).ok()? {
         Envelope::One(holder) => holder.error,
@@ -223,6 +230,14 @@ mod tests {
             assert_eq!((error.kind.as_deref(), error.dialect), (Some(name), Some(Dialect::Gemini)));
         }
         assert_eq!(told(400, "INVALID_ARGUMENT", "x", key).code.as_deref(), Some("API_KEY_INVALID"));
+    }
+
+    /// R2: only a proof that is wrong is one to do without.
+    #[test]
+    fn a_wrong_proof_is_told_from_a_missing_one() {
+        let refuses = |message: &str| refuses_proof(&told(400, "INVALID_ARGUMENT", message, ""));
+        assert!(refuses("Corrupted thought signature.") && refuses("Invalid `thought_signature` in content 2."));
+        assert!(!refuses("Function call `f` is missing a `thought_signature`.") && !refuses("Unknown name."));
     }
 
     /// F4: the wait is a detail or in the words.

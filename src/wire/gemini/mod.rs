@@ -64,6 +64,10 @@ impl UpstreamDialect for Gemini {
         true
     }
 
+    fn refuses_proof(&self, error: &UpstreamError) -> bool {
+        error::refuses_proof(error)
+    }
+
     fn accepts(&self, frame: &Frame) -> Result<bool> {
         stream::accepts(frame)
     }
