@@ -195,19 +195,10 @@ impl Error {
 
     /// The same for a client of this dialect, where its SDKs know a status of their own.
     pub fn status_in(&self, dialect: Dialect) -> StatusCode {
-        match (dialect, self) {
-            (Dialect::Anthropic, Self::Upstream(error)) => error.messages_status(),
-            (Dialect::Anthropic, Self::NoTarget { .. }) => OVERLOADED,
-            (
-                Dialect::OpenAiChat
-                | Dialect::OpenAiResponses
-                | Dialect::Anthropic
-                | Dialect::Ollama
-                | Dialect::Gemini
-                | Dialect::Cohere,
-                _,
-            ) => self.status(),
+        if let (Dialect::Anthropic, Self::Upstream(error)) = (dialect, self) {
+            return error.messages_status();
         }
+        if dialect == Dialect::Anthropic && matches!(self, Self::NoTarget { .. }) { OVERLOADED } else { self.status() }
     }
 
     /// OpenAI's `type`, `code` and `param` (wire/openai-errors.md section 2.1; codes of the design).

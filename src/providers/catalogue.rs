@@ -58,6 +58,8 @@ pub struct Row {
     /// Its models are called by names of their deployments.
     #[serde(default)]
     pub deployments: bool,
+    /// What follows the base URL for chat completions, where that is not `chat/completions`.
+    pub chat_path: Option<String>,
     /// Where it listens when it runs on this machine.
     pub local: Option<Local>,
     #[serde(default)]
@@ -435,7 +437,10 @@ mod tests {
                     assert!(url.starts_with("https://"), "{url}");
                     assert!(!row.key_env.is_empty() || !row.needs_key(), "{}", row.name);
                 }
-                (None, local) => assert!(local.is_none() && row.name == "openai-compatible"),
+                (None, local) => {
+                    let given = ["digitalocean-agent", "huggingface-endpoint", "openai-compatible"];
+                    assert!(local.is_none() && given.contains(&row.name.as_str()), "{}", row.name);
+                }
             }
             for url in row.base_url.iter().chain(row.base_urls.values()) {
                 let filled = row

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
 
+mod adding;
 mod arrows;
 mod commands;
 mod configs;

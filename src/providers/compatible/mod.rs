@@ -68,7 +68,7 @@ impl Provider for Compatible {
 
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>> {
         Ok(match ask.dialect {
-            Dialect::OpenAiChat => "chat/completions".into(),
+            Dialect::OpenAiChat => self.row.chat_path.as_deref().unwrap_or("chat/completions").into(),
             Dialect::OpenAiResponses => "responses".into(),
             Dialect::Anthropic => "messages".into(),
             Dialect::Ollama => "api/chat".into(),

@@ -522,3 +522,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_agent_is_asked_as_one() {
+    let path = |name: &str| {
+        let vendor = crate::providers::provider(name).unwrap();
+        vendor.path(&crate::providers::tests::ask(Dialect::OpenAiChat, "m", false)).unwrap()
+    };
+    assert_eq!(path("digitalocean-agent"), "chat/completions?agent=true");
+    assert_eq!(path("digitalocean"), "chat/completions");
+}
