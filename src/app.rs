@@ -15,15 +15,17 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
     call::{Call, Caller, Connection, Limits, Reply},
-    config::{Config, Tls},
+    config::{Config, Store, Tls},
     error::{Error, Result},
     layers::{AdmitLayer, ClocksLayer, Limiters, RetryLayer, Scope, SlotsLayer},
     routing::{
-        Dispatch, Table,
+        Dispatch, Errands, Table,
         discovery::{self, Whom},
-        table::Listed,
+        table::{Listed, Route},
     },
-    server::{self, Directory, Front, Lifecycle, ModelEntry, Pricing, Server, Settings, auth::Keys},
+    server::{
+        self, Directory, Front, IdKey, Lifecycle, Memory, ModelEntry, Pricing, Reach, Server, Settings, auth::Keys,
+    },
     telemetry::Metrics,
     upstream::transport::{Bounds, Clients, Transport},
 };
@@ -63,6 +65,9 @@ pub struct Gateway {
     address: SocketAddr,
     house: Arc<House>,
     serving: JoinHandle<()>,
+    /// What belongs to no call: the store, and answers nobody waits for.
+    working: JoinHandle<()>,
+    end_work: CancellationToken,
     /// Ends the tasks that only keep things fresh.
     stop: DropGuard,
 }
@@ -90,6 +95,7 @@ struct Fixed {
     drain: Duration,
     max_frame: u64,
     max_reply: u64,
+    store: Store,
 }
 
 /// What the server reads of a configuration.
@@ -118,12 +124,19 @@ impl Gateway {
             max_reply_bytes: usize::try_from(config.server.max_reply).unwrap_or(usize::MAX),
         };
 
+        let (store, keep_alive) = (config.store.clone(), config.server.keep_alive);
         let house = Arc::new(House::new(config));
         let upstream = upstream_stack(Transport::new(Arc::clone(&house.clients), bounds));
         let (limiters, clients) = (Arc::clone(&house.limiters), Arc::clone(&house.clients));
+        let errands = Errands::new(Arc::clone(&house.table), Arc::clone(&house.clients), upstream.clone());
         let dispatch = Dispatch::new(Arc::clone(&house.table), limiters, clients, upstream);
+        let (memory, worker) = Memory::new(store, house.lifecycle.clone(), keep_alive);
+        let end_work = CancellationToken::new();
+        let working = start(worker.run(end_work.clone()));
         let server = Arc::new(Server {
             front: front_stack(Arc::clone(&house.limiters), dispatch),
+            errands: BoxCloneSyncService::new(errands),
+            memory,
             directory: Arc::clone(&house) as Arc<dyn Directory>,
             lifecycle: house.lifecycle.clone(),
             metrics,
@@ -135,7 +148,7 @@ impl Gateway {
 
         let stop = CancellationToken::new();
         start(stop.clone().run_until_cancelled_owned(keep_lists(Arc::clone(&house))));
-        Ok(Self { address, house, serving, stop: stop.drop_guard() })
+        Ok(Self { address, house, serving, working, end_work, stop: stop.drop_guard() })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -172,8 +185,20 @@ impl Gateway {
     pub async fn shutdown(self) {
         self.house.lifecycle.drain();
         drop(self.stop);
-        if let Err(error) = self.serving.await {
-            tracing::error!(%error, "the listener ended badly");
+        self.end_work.cancel();
+        let mut working = self.working;
+        let limit = self.house.fixed.drain;
+        // Answers that nobody waits for have as long as those that somebody does.
+        let (served, worked) = tokio::join!(self.serving, tokio::time::timeout(limit, &mut working));
+        self.house.lifecycle.cut();
+        let worked = match worked {
+            Ok(worked) => worked,
+            Err(_) => working.await,
+        };
+        for ended in [served, worked] {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the gateway ended badly");
+            }
         }
     }
 }
@@ -272,6 +297,16 @@ impl Directory for House {
         self.table.load().has_provider(name)
     }
 
+    fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>) -> Vec<Reach> {
+        let plan = self.table.load().plan(model, pinned, caller);
+        let reach = |route: &Arc<Route>| Reach { provider: Arc::clone(&route.target.provider), keeps: route.keeps() };
+        plan.map(|plan| plan.routes.iter().map(reach).collect()).unwrap_or_default()
+    }
+
+    fn id_keys(&self, provider: &str) -> Vec<IdKey> {
+        self.table.load().id_keys(provider)
+    }
+
     fn settings(&self) -> Settings {
         self.snapshot.load().settings
     }
@@ -297,6 +332,7 @@ impl Fixed {
             drain: config.server.drain,
             max_frame: config.server.max_frame,
             max_reply: config.server.max_reply,
+            store: config.store.clone(),
         }
     }
 
@@ -308,6 +344,7 @@ impl Fixed {
             ("server.drain", self.drain != new.drain),
             ("server.max-frame", self.max_frame != new.max_frame),
             ("server.max-reply", self.max_reply != new.max_reply),
+            ("store", self.store != new.store),
         ];
         values.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }

@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -65,6 +65,9 @@ pub struct Inbound {
     pub strict: bool,
     /// Only this provider may serve it (`/{provider}/v1/...`).
     pub pinned: Option<String>,
+    /// Of the model's targets only this provider's may serve it: it keeps what the call builds on
+    /// (rule P4).
+    pub origin: Option<Arc<str>>,
     /// The body as it came, decompressed.
     pub body: Bytes,
     /// The client's headers, for the few that travel on.
@@ -101,6 +104,23 @@ pub struct Estimate {
     pub output: u64,
 }
 
+/// A question about something that a provider keeps: an answer, by the provider's own id.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    /// The client's call.
+    pub id: Uuid,
+    pub provider: Arc<str>,
+    pub dialect: Dialect,
+    pub method: Method,
+    /// Below the path of the dialect's calls, beginning with a slash.
+    pub path: String,
+    /// As the client wrote it.
+    pub query: Option<String>,
+    /// The client's headers, for a provider that is called with the client's own credential.
+    pub headers: HeaderMap,
+    pub stream: bool,
+}
+
 /// What the client gets.
 pub struct Answer {
     pub notes: Notes,
@@ -133,6 +153,8 @@ pub struct Notes {
     pub attempts: u32,
     /// Request fields that were dropped in translation.
     pub dropped: Vec<String>,
+    /// The answer's bytes are the target's own.
+    pub passed: bool,
     /// The caller's own limits after admission.
     pub limits: Vec<LimitState>,
     pub upstream_request_id: Option<String>,

@@ -66,6 +66,12 @@ pub enum Error {
     NoTarget { message: String, retry_after: Option<Duration> },
     /// The gateway is shutting down and the drain limit has passed: 503.
     ShuttingDown,
+    /// What the call asks for needs the store, and the store does not answer: 503 (rule B1).
+    StoreUnavailable,
+    /// A stored thing that is not there, or is another key's: 404.
+    NotFound { message: String },
+    /// A WebSocket where there is none: 426.
+    UpgradeRefused { message: String },
     /// A bug of ours, caught: 500. The detail goes to the log, not to the client.
     Internal { message: String },
 }
@@ -188,7 +194,9 @@ impl Error {
             Self::Upstream(error) => error.client_status(),
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Network { .. } | Self::BadReply { .. } | Self::Interrupted { .. } => StatusCode::BAD_GATEWAY,
-            Self::NoTarget { .. } | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoTarget { .. } | Self::ShuttingDown | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::UpgradeRefused { .. } => StatusCode::UPGRADE_REQUIRED,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -219,6 +227,9 @@ impl Error {
             Self::Interrupted { .. } => ("server_error", Some("upstream_stream_interrupted"), None),
             Self::NoTarget { .. } => ("service_unavailable_error", Some("server_is_overloaded"), None),
             Self::ShuttingDown => ("service_unavailable_error", Some("shutting_down"), None),
+            Self::StoreUnavailable => ("service_unavailable_error", Some("store_unavailable"), None),
+            Self::NotFound { .. } => ("invalid_request_error", Some("not_found"), None),
+            Self::UpgradeRefused { .. } => ("invalid_request_error", Some("websocket_not_supported"), None),
             Self::Internal { .. } => ("server_error", Some("internal_error"), None),
         };
         Kind { kind: kind.into(), code: code.map(Into::into), param }
@@ -233,6 +244,8 @@ impl Error {
             | Self::Network { message, .. }
             | Self::BadReply { message }
             | Self::Interrupted { message }
+            | Self::NotFound { message }
+            | Self::UpgradeRefused { message }
             | Self::NoTarget { message, .. } => message.clone(),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
@@ -256,6 +269,9 @@ impl Error {
             Self::Upstream(error) => error.client_message(),
             Self::Timeout(clock) => clock.message().into(),
             Self::ShuttingDown => "The gateway is shutting down; please try again.".into(),
+            Self::StoreUnavailable => {
+                "What this request asks for needs the gateway's store, which does not answer.".into()
+            }
             Self::Internal { .. } => "The gateway failed to handle this request.".into(),
         }
     }
@@ -282,6 +298,9 @@ impl Error {
             | Self::RouteNotFound { .. }
             | Self::MethodNotAllowed { .. }
             | Self::RateLimited { .. }
+            | Self::StoreUnavailable
+            | Self::NotFound { .. }
+            | Self::UpgradeRefused { .. }
             | Self::ShuttingDown => Verdict::Return,
         }
     }
@@ -303,6 +322,9 @@ impl Error {
             | Self::BadReply { .. }
             | Self::Interrupted { .. }
             | Self::ShuttingDown
+            | Self::StoreUnavailable
+            | Self::NotFound { .. }
+            | Self::UpgradeRefused { .. }
             | Self::Internal { .. } => None,
         }
     }
@@ -318,7 +340,7 @@ impl Error {
             }
             Self::RateLimited { retry_after, .. } => retry_after.is_none(),
             Self::Timeout(_) | Self::Network { .. } | Self::BadReply { .. } | Self::Interrupted { .. } => true,
-            Self::NoTarget { .. } | Self::ShuttingDown => false,
+            Self::NoTarget { .. } | Self::ShuttingDown | Self::StoreUnavailable => false,
             Self::Invalid { .. }
             | Self::BodyTooLarge { .. }
             | Self::UnsupportedMedia { .. }
@@ -326,6 +348,8 @@ impl Error {
             | Self::ModelNotFound { .. }
             | Self::RouteNotFound { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::NotFound { .. }
+            | Self::UpgradeRefused { .. }
             | Self::Internal { .. } => true,
         }
     }
@@ -349,6 +373,9 @@ impl Error {
             | Self::Upstream(_)
             | Self::Timeout(_)
             | Self::BadReply { .. }
+            | Self::StoreUnavailable
+            | Self::NotFound { .. }
+            | Self::UpgradeRefused { .. }
             | Self::ShuttingDown => None,
         }
     }
@@ -371,6 +398,9 @@ impl Error {
             Self::Interrupted { .. } => "upstream_stream_interrupted",
             Self::NoTarget { .. } => "no_target",
             Self::ShuttingDown => "shutting_down",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::NotFound { .. } => "not_found",
+            Self::UpgradeRefused { .. } => "upgrade_refused",
             Self::Internal { .. } => "internal",
         }
     }

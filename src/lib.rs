@@ -29,6 +29,8 @@ pub mod routing;
 pub mod run;
 // HTTP in, HTTP out: connections, keys, bodies, endpoints.
 pub mod server;
+// What outlives a call: stored answers and conversations.
+pub mod store;
 // Logs and metrics: their names, and where they go.
 pub mod telemetry;
 // The only room that opens sockets outwards.

@@ -39,6 +39,8 @@ pub(super) struct File {
     pub(super) limits: Limits,
     /// Headers added to every upstream request. A nearer section wins name by name.
     pub(super) headers: BTreeMap<String, Secret>,
+    /// What is remembered between calls.
+    pub(super) store: Store,
     /// Upstreams, by a name of your own. A name the catalogue knows needs nothing but its key.
     pub(super) providers: BTreeMap<String, Provider>,
     /// Model names of your own, each with the targets behind it.
@@ -75,6 +77,32 @@ pub(super) struct Server {
     /// The largest answer of an upstream that does not stream, in bytes or with a unit. Default
     /// `"64MiB"`.
     pub(super) max_reply: Option<Size>,
+}
+
+/// What is remembered between calls: stored responses, their events, and conversations.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(super) struct Store {
+    /// Whether anything is remembered. Default `true`.
+    pub(super) enabled: Option<bool>,
+    /// A PostgreSQL database that gateways share, `postgres://user:password@host/database`.
+    /// Default: none, a file. Either this or `path`.
+    pub(super) url: Option<Secret>,
+    /// The SQLite file, or `":memory:"`. Default: `sluis/sluis.db` in the user's data folder
+    /// (`$XDG_DATA_HOME`, else `~/.local/share`); in memory where there is none.
+    pub(super) path: Option<Text>,
+    /// How long what nobody uses is kept. Default `"30d"`.
+    pub(super) retention: Option<Text>,
+    /// How much is kept, in bytes or with a unit; the least recently used goes first. Default
+    /// `"1GiB"`.
+    pub(super) max_size: Option<Size>,
+    /// How much is kept of each key. Default: as much as `max-size`.
+    pub(super) max_size_per_key: Option<Size>,
+    /// Background responses that are made at once. Default `32`; further ones wait.
+    pub(super) background: Option<NonZeroU32>,
+    /// Signs the ids of responses that an upstream keeps, so that no other key can use them. The
+    /// same for all gateways that serve one another's ids. Default: made of the provider's keys.
+    pub(super) id_secret: Option<Secret>,
 }
 
 /// What keeps an idle stream open.

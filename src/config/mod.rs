@@ -21,6 +21,7 @@ mod prices;
 mod report;
 mod resolve;
 mod settings;
+mod store;
 mod value;
 mod watch;
 
@@ -46,6 +47,7 @@ pub use self::{
     report::{Fault, Problem, Report, Spot},
     resolve::{find, listen_of, load, serves_tls},
     settings::{ProviderSettings, Setting},
+    store::{Store, StorePlace},
     watch::Watch,
 };
 pub(crate) use self::{document::toml_key, known::nearest};
@@ -66,6 +68,7 @@ pub struct Config {
     /// The operator's own prices, over the catalogue's.
     pub prices: PriceList,
     pub server: Server,
+    pub store: Store,
     /// Deadlines and retry values set for everything.
     pub rules: Rules,
     /// Whether local model servers are looked for. Default true.

@@ -522,8 +522,41 @@ fn the_full_example_has_every_field() {
     let clouds = fs::read_to_string(here("config/clouds.toml")).unwrap();
     collect(&toml::from_str(&clouds).unwrap(), &mut written);
     written.insert("region".to_owned());
-    let missing: Vec<String> = all_field_names().into_iter().filter(|name| !written.contains(name)).collect();
-    assert_eq!(missing, Vec::<String>::new());
+    // A store has one place, and there it is a path.
+    assert!(full.contains("# url = "));
+    let missing = all_field_names().into_iter().filter(|name| !written.contains(name) && name != "url");
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// A store has one place; relative paths start at the file's directory, and without a word it is in
+/// the user's data folder.
+#[test]
+fn a_store_has_one_place() {
+    let loaded = load_text("[store]\npath = \"a/b.db\"\n", []);
+    let expected = loaded.path.parent().unwrap().join("a/b.db");
+    assert_eq!(loaded.result.unwrap().store.place, StorePlace::File(expected));
+    let of = |text: &str, env: &[(&str, &str)]| {
+        let env = Env::Fixed(env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sluis.toml");
+        fs::write(&path, text).unwrap();
+        load(Some(&path), &env, &known(), &Overrides::default()).map(|config| config.store.place)
+    };
+    let home = of("", &[("HOME", "/h")]).unwrap();
+    assert_eq!(home, StorePlace::File("/h/.local/share/sluis/sluis.db".into()));
+    let data = of("", &[("HOME", "/h"), ("XDG_DATA_HOME", "/d")]).unwrap();
+    assert_eq!(data, StorePlace::File("/d/sluis/sluis.db".into()));
+    assert_eq!(of("", &[]).unwrap(), StorePlace::Memory);
+    assert_eq!(of("[store]\npath = \":memory:\"\n", &[("HOME", "/h")]).unwrap(), StorePlace::Memory);
+    assert_eq!(of("[store]\nenabled = false\n", &[("HOME", "/h")]).unwrap(), StorePlace::Off);
+    let url = "[store]\nurl = { env = \"DB\" }\n";
+    let place = of(url, &[("DB", "postgres://u:p@h/d")]).unwrap();
+    assert_eq!(place, StorePlace::Postgres("postgres://u:p@h/d".into()));
+    assert!(!format!("{place:?}").contains("u:p"));
+    let report = of(url, &[("DB", "mysql://h/d")]).unwrap_err().to_string();
+    assert!(report.contains("not the URL of a PostgreSQL database") && !report.contains("mysql"), "{report}");
+    let both = format!("{url}path = \"x\"\n");
+    assert!(of(&both, &[("DB", "postgres://h/d")]).unwrap_err().to_string().contains("one place"));
 }
 
 /// Every field of the schema tells what it means.

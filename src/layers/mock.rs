@@ -80,6 +80,7 @@ pub(super) fn inbound(caller: &Arc<Caller>, model: &str, estimate: Estimate) -> 
         include_usage: false,
         strict: false,
         pinned: None,
+        origin: None,
         body: Bytes::new(),
         headers: http::HeaderMap::new(),
         estimate,

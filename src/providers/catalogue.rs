@@ -135,6 +135,8 @@ pub enum RowDialect {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Responses {
+    /// It keeps answers, unless told not to, and finds them again by their ids.
+    pub keeps: bool,
     /// Models that know no chat completions.
     pub only: Vec<String>,
     /// Models that take tools in Responses only.

@@ -116,6 +116,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = flag;
         true
     }
+    /// Whether answers of the Responses API are kept by the vendor, unless it is told not to, and
+    /// found again by their ids.
+    fn keeps_responses(&self, model: &str) -> bool {
+        let _ = model;
+        false
+    }
     /// Corrects the reading of an error by the vendor's own codes.
     fn refine(&self, error: UpstreamError) -> UpstreamError {
         error

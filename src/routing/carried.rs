@@ -125,6 +125,7 @@ fn inbound(model: &str, sample: &str) -> Inbound {
         include_usage: false,
         strict: false,
         pinned: None,
+        origin: None,
         body: Bytes::from(body(model, sample)),
         headers: HeaderMap::new(),
         estimate: Estimate::default(),

@@ -184,6 +184,10 @@ impl Walk {
     /// reasoning is left out.
     fn bound(&self, mut plan: Plan) -> Result<Plan> {
         let inbound = &self.source.inbound;
+        if let Some(origin) = &inbound.origin {
+            // Whoever else is asked knows nothing of what the call builds on.
+            plan.routes.retain(|route| route.target.provider == *origin);
+        }
         let origin = client(inbound.dialect)?.made_by(&inbound.body);
         let Some(origin) = origin.filter(|origin| origin.model == inbound.model) else { return Ok(plan) };
         plan.routes.retain(|route| *route.target.label == *origin.target);
@@ -344,6 +348,7 @@ impl Walk {
     fn ready(&mut self, reply: Reply, prepared: Prepared) -> Result<Readied> {
         let upstream_request_id = wire::upstream_error::request_id(&reply.head.headers);
         let (dialect, way_back) = (prepared.dialect, prepared.way_back);
+        let passed = matches!(way_back, WayBack::Passthrough);
         let readied = match (reply.body, way_back) {
             (ReplyBody::Frames(frames), way_back) => Readied::Stream(frames, self.relay(dialect, way_back)?),
             (ReplyBody::Whole(bytes), WayBack::Passthrough) if !self.source.inbound.stream => {
@@ -362,6 +367,7 @@ impl Walk {
             }
         };
         self.notes.dropped = prepared.dropped;
+        self.notes.passed = passed;
         self.notes.upstream_request_id = upstream_request_id;
         Ok(readied)
     }
@@ -463,7 +469,7 @@ fn refuses_proof(prepared: &Prepared, error: &Error) -> bool {
 
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Messages => Expects::Answer,
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => Expects::Answer,
         Endpoint::Embeddings => Expects::Document,
     }
 }

@@ -1,11 +1,13 @@
 //! From a model's name to an answer: which targets serve it ([`table`]), in what order they are
-//! tried and how bytes reach them ([`dispatch`]), and what each provider has ([`discovery`]).
+//! tried and how bytes reach them ([`dispatch`]), what each provider has ([`discovery`]), and what it
+//! keeps for us (`errand`).
 
 mod authorize;
 pub mod carried;
 pub mod discovery;
 pub mod dispatch;
 mod dropped;
+mod errand;
 pub mod known;
 mod order;
 mod prepare;
@@ -16,4 +18,5 @@ pub mod table;
 mod testing;
 
 pub use dispatch::Dispatch;
+pub use errand::Errands;
 pub use table::Table;

@@ -12,7 +12,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::{known::known, order::Load};
@@ -212,6 +213,27 @@ impl Table {
         (is_bare && self.offering(id).count() == 1).then(|| id.to_owned())
     }
 
+    /// The way to a provider for what is no call of a model.
+    pub fn errand(&self, provider: &str) -> Option<Arc<Route>> {
+        self.upstreams.get(provider).map(|upstream| self.ad_hoc(upstream, "-"))
+    }
+
+    /// What signs the ids of answers that a provider keeps: the operator's secret, or else one made
+    /// of each of the provider's keys, which every gateway of this configuration has too. Nobody
+    /// can tell a key from what it signs.
+    pub fn id_keys(&self, provider: &str) -> Vec<[u8; 32]> {
+        let Some(upstream) = self.upstreams.get(provider) else { return Vec::new() };
+        let derived =
+            |secret: &str| Sha256::new().chain_update("sluis response ids\0").chain_update(secret).finalize().into();
+        if let Some(secret) = &self.config.store.id_secret {
+            return vec![derived(secret.expose_secret())];
+        }
+        let keys = upstream.config.api_keys.iter().map(|key| derived(key.expose_secret()));
+        let keys: Vec<[u8; 32]> = keys.collect();
+        // Without a key there is nothing secret to sign with; the id still names its caller.
+        if keys.is_empty() { vec![derived(provider)] } else { keys }
+    }
+
     fn named(&self, model: &str) -> Option<Plan> {
         let name = self.names.get(model)?;
         Some(Plan { strategy: name.config.strategy, routes: name.routes.clone() })
@@ -343,6 +365,11 @@ impl Table {
 // === impl Route ===
 
 impl Route {
+    /// Whether the provider keeps this model's answers and finds them again by their ids.
+    pub fn keeps(&self) -> bool {
+        self.upstream.provider.keeps_responses(&self.target.model)
+    }
+
     /// The flat rates, the operator's over the catalogue's.
     pub fn prices(&self) -> Prices {
         self.tariff.as_ref().map(|tariff| tariff.prices()).unwrap_or_default()

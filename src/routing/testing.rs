@@ -48,6 +48,7 @@ pub(super) fn inbound(model: &str, stream: bool, body: &str) -> Inbound {
         include_usage: false,
         strict: false,
         pinned: None,
+        origin: None,
         body: Bytes::copy_from_slice(body.as_bytes()),
         headers: HeaderMap::new(),
         estimate: Estimate { prompt: 10, output: 20 },

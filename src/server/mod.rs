@@ -27,10 +27,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::Serialize;
 use tower::util::BoxCloneSyncService;
 
+pub use endpoints::responses::{IdKey, Memory, Worker};
 pub use lifecycle::Lifecycle;
 
 use crate::{
-    call::{Answer, Caller, Failure, Inbound, Limits},
+    call::{Answer, Caller, Errand, Failure, Inbound, Limits},
     error::Result,
     telemetry::Metrics,
 };
@@ -38,6 +39,9 @@ use crate::{
 /// Admission and dispatch: everything behind the endpoints. It records the end of every call that
 /// is given to it; the endpoints record only what they refuse themselves.
 pub type Front = BoxCloneSyncService<Inbound, Answer, Failure>;
+
+/// The way to what providers keep.
+pub type Errands = BoxCloneSyncService<Errand, Answer, Failure>;
 
 /// What the endpoints ask about the live configuration. Every method is cheap, never waits, and
 /// may answer differently after a reload.
@@ -54,9 +58,21 @@ pub trait Directory: Send + Sync {
     /// The limits that hang on a model name, whoever calls.
     fn model_limits(&self, model: &str) -> Limits;
     fn has_provider(&self, name: &str) -> bool;
+    /// The targets that may serve a call of this model; none when there is no such model.
+    fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>) -> Vec<Reach>;
+    /// What signs the ids of answers that a provider keeps. The first signs, all are believed.
+    fn id_keys(&self, provider: &str) -> Vec<IdKey>;
     fn settings(&self) -> Settings;
     /// Whether calls could be served; asks no upstream (rule K6).
     fn is_ready(&self) -> bool;
+}
+
+/// A target, as far as memory is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    pub provider: Arc<str>,
+    /// It keeps the answers it gives, and finds them again by their ids.
+    pub keeps: bool,
 }
 
 /// The server's share of the configuration.
@@ -100,6 +116,10 @@ pub struct Pricing {
 /// What every endpoint works with.
 pub struct Server {
     pub front: Front,
+    /// Asks providers about what they keep.
+    pub errands: Errands,
+    /// What outlives a call.
+    pub memory: Memory,
     pub directory: Arc<dyn Directory>,
     pub lifecycle: Lifecycle,
     pub metrics: Metrics,

@@ -89,6 +89,24 @@ fn of_version(headers: &HeaderMap, object: &Object<'_>) -> Result<()> {
     }
 }
 
+/// Reads the head fields of a Responses request (API reference, "Create a model response", read
+/// November 2026). What it builds on may stand in for its input.
+pub(super) fn responses(body: &[u8]) -> Result<Probe> {
+    let object = Object::parse(body)?;
+    let model = model(&object)?;
+    let is_there = |name| object.present(name).is_some();
+    if !["input", "previous_response_id", "conversation", "prompt"].into_iter().any(is_there) {
+        return Err(missing("input"));
+    }
+    let output = object.present("max_output_tokens").and_then(|value| value.get().parse::<u64>().ok());
+    Ok(Probe {
+        model,
+        stream: flag(&object, "stream")?,
+        include_usage: false,
+        estimate: Estimate { prompt: prompt_tokens(body, in_data_url), output: output.unwrap_or(DEFAULT_OUTPUT) },
+    })
+}
+
 fn model(object: &Object<'_>) -> Result<String> {
     let value = object.present("model").ok_or_else(|| missing("model"))?;
     let model: String = serde_json::from_str(value.get()).map_err(|_| wrong_type("model", "a string"))?;

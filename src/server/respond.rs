@@ -277,6 +277,7 @@ mod tests {
     fn a_head_tells_what_is_known() {
         let headers: HeaderMap = [(X_REQUEST_ID.clone(), HeaderValue::from_static("mine"))].into_iter().collect();
         let notes = Notes {
+            passed: false,
             target: Some("lab/qwen3:4b".into()),
             attempts: 3,
             dropped: vec!["seed".into(), "logit\r\nbias: 1".into()],

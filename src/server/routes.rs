@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     Server,
-    endpoints::{chat_completions, embeddings, health, messages, models, refuse},
+    endpoints::{chat_completions, embeddings, health, messages, models, refuse, responses},
 };
 use crate::error::Error;
 
@@ -42,6 +42,9 @@ fn openais() -> Router<Arc<Server>> {
         .route("/models/{*id}", get(models::list_or_get))
         .route("/{provider}/v1/models", get(models::list_or_get))
         .route("/{provider}/v1/models/{*id}", get(models::list_or_get))
+        .merge(memory("/v1"))
+        .merge(memory(""))
+        .merge(memory("/{provider}/v1"))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -56,6 +59,26 @@ fn anthropics() -> Router<Arc<Server>> {
         .route("/messages", post(messages::create))
         .route("/{provider}/v1/messages", post(messages::create))
         .layer(CatchPanicLayer::custom(|panic| recover("/v1/messages", panic)))
+}
+
+/// What outlives its call, below one prefix.
+fn memory(prefix: &str) -> Router<Arc<Server>> {
+    let at = |path: &str| format!("{prefix}{path}");
+    Router::new()
+        .route(&at("/responses"), post(responses::create).get(responses::upgrade))
+        .route(&at("/responses/compact"), post(responses::compact))
+        .route(&at("/responses/{id}"), get(responses::get).delete(responses::delete))
+        .route(&at("/responses/{id}/cancel"), post(responses::cancel))
+        .route(&at("/responses/{id}/input_items"), get(responses::input_items))
+        .route(&at("/conversations"), post(responses::create_conversation))
+        .route(
+            &at("/conversations/{id}"),
+            get(responses::get_conversation)
+                .post(responses::update_conversation)
+                .delete(responses::delete_conversation),
+        )
+        .route(&at("/conversations/{id}/items"), post(responses::add_items).get(responses::list_items))
+        .route(&at("/conversations/{id}/items/{item}"), get(responses::get_item).delete(responses::delete_item))
 }
 
 async fn unknown_route(request: Request) -> Response {

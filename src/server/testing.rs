@@ -8,17 +8,18 @@ use tokio::{
     net::TcpStream,
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 use super::{
-    Directory, Front, Lifecycle, ModelEntry, Server, Settings,
+    Directory, Errands, Front, IdKey, Lifecycle, Memory, ModelEntry, Reach, Server, Settings,
     auth::Keys,
     routes,
     serve::{bind, serve},
 };
 use crate::{
     call::{Answer, AnswerBody, ByteStream, Caller, Failure, Inbound, Limits, Notes},
-    error::Result,
+    error::{Error, Result},
     telemetry::Metrics,
     wire::{ClientDialect, openai_chat::OpenAiChat},
 };
@@ -31,13 +32,17 @@ pub(super) fn dialect() -> &'static dyn ClientDialect {
 pub(super) struct Fake {
     pub keys: Keys,
     pub settings: Settings,
+    /// The targets of every model.
+    pub reach: Vec<Reach>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
-        let caller = Caller { name: "ci".into(), models: vec!["*".into()], limits: Limits::default() };
+        let caller = |name: &str| Caller { name: name.into(), models: vec!["*".into()], limits: Limits::default() };
+        let key = |secret: &str, name: &str| (Keys::hash(secret), Arc::new(caller(name)));
         Self {
-            keys: Keys::new([(Keys::hash("secret"), Arc::new(caller))]),
+            keys: Keys::new([key("secret", "ci"), key("another", "other")]),
+            reach: Vec::new(),
             settings: Settings { body_limit: 10_000, keep_alive: Duration::from_millis(300) },
         }
     }
@@ -54,7 +59,13 @@ impl Directory for Fake {
         Limits::default()
     }
     fn has_provider(&self, name: &str) -> bool {
-        name == "lab"
+        name == "lab" || self.reach.iter().any(|target| *target.provider == *name)
+    }
+    fn reach(&self, _: &Caller, _: &str, _: Option<&str>) -> Vec<Reach> {
+        self.reach.clone()
+    }
+    fn id_keys(&self, _: &str) -> Vec<IdKey> {
+        vec![[7; 32]]
     }
     fn settings(&self) -> Settings {
         self.settings
@@ -86,6 +97,9 @@ pub(super) struct Running {
     pub address: SocketAddr,
     pub lifecycle: Lifecycle,
     pub task: JoinHandle<()>,
+    /// What is remembered, and how to end it.
+    pub working: JoinHandle<()>,
+    pub stop: CancellationToken,
 }
 
 pub(super) fn start(front: Front) -> Running {
@@ -98,16 +112,31 @@ pub(super) fn start_with(
     tls: Option<tokio_rustls::TlsAcceptor>,
     drain_limit: Duration,
 ) -> Running {
+    let errands = Errands::new(service_fn(|_| async { Err(Error::ShuttingDown.into()) }));
+    start_server(front, errands, directory, crate::store::Settings::default(), tls, drain_limit)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test owns its server and its memory")]
+pub(super) fn start_server(
+    front: Front,
+    errands: Errands,
+    directory: Fake,
+    store: crate::store::Settings,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    drain_limit: Duration,
+) -> Running {
     let lifecycle = Lifecycle::default();
-    let server =
-        Server { front, directory: Arc::new(directory), lifecycle: lifecycle.clone(), metrics: Metrics::disabled() };
+    let (memory, worker) = Memory::new(store, lifecycle.clone(), directory.settings.keep_alive);
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(worker.run(stop.clone()));
+    let (directory, metrics) = (Arc::new(directory), Metrics::disabled());
+    let server = Server { front, errands, memory, directory, lifecycle: lifecycle.clone(), metrics };
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let router = routes::router(Arc::new(server));
     lifecycle.set_ready();
-    #[expect(clippy::disallowed_methods, reason = "a test owns its server")]
     let task = tokio::spawn(serve(listener, router, tls, lifecycle.clone(), drain_limit));
-    Running { address, lifecycle, task }
+    Running { address, lifecycle, task, working, stop }
 }
 
 /// A chat completion request, whole.

@@ -10,6 +10,7 @@ pub enum Endpoint {
     ChatCompletions,
     Embeddings,
     Messages,
+    Responses,
 }
 
 /// The metrics of one model and target, looked up per endpoint when one first calls it.
@@ -24,7 +25,7 @@ pub struct PlaceMetrics {
 
 impl Endpoint {
     /// Each at its own place.
-    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Embeddings, Self::Messages];
+    pub const ALL: [Self; 4] = [Self::ChatCompletions, Self::Embeddings, Self::Messages, Self::Responses];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -32,6 +33,7 @@ impl Endpoint {
             Self::ChatCompletions => "chat_completions",
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
+            Self::Responses => "responses",
         }
     }
 }

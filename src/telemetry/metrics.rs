@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tracing_appender::non_blocking::ErrorCounter;
 
@@ -24,6 +24,8 @@ pub const CALLS_IN_FLIGHT: &str = "sluis_requests_in_flight";
 pub const RELOADS_TOTAL: &str = "sluis_config_reloads_total";
 /// Request fields that were left out for a target, by `field` and `target`.
 pub const DROPPED_FIELDS: &str = "sluis_dropped_fields_total";
+/// 1 while the store answers, 0 while it does not; absent until it is first needed.
+pub const STORE_UP: &str = "sluis_store_up";
 pub const LOG_LINES_DROPPED: &str = "sluis_log_lines_dropped_total";
 
 /// In seconds: from a local model's first token to the longest reasoning.
@@ -42,6 +44,11 @@ pub struct Metrics {
 /// Counts a reload of the configuration.
 pub fn reloaded(applied: bool) {
     counter!(RELOADS_TOTAL, "result" => if applied { "applied" } else { "refused" }).increment(1);
+}
+
+/// Tells whether the store answers.
+pub fn store_up(is_up: bool) {
+    gauge!(STORE_UP).set(if is_up { 1.0 } else { 0.0 });
 }
 
 // === impl Metrics ===
@@ -114,5 +121,6 @@ fn describe() {
     describe_counter!(COST_TOTAL, Unit::Count, "What ended calls cost, in billionths of a US dollar.");
     describe_counter!(UNPRICED_TOTAL, Unit::Count, "Ended calls that used tokens of a model without a known price.");
     describe_counter!(DROPPED_FIELDS, Unit::Count, "Request fields that were left out for a target.");
+    describe_gauge!(STORE_UP, "Whether the store answers.");
     describe_counter!(LOG_LINES_DROPPED, Unit::Count, "Log lines lost to a slow sink.");
 }

@@ -17,5 +17,5 @@ pub use endpoint::{Endpoint, PlaceMetrics};
 pub use logging::{Format, Logs, log_to_stderr};
 pub use metrics::{
     CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, DROPPED_FIELDS, FIRST_EVENT, LOG_LINES_DROPPED, Metrics,
-    RELOADS_TOTAL, TOKENS_TOTAL, reloaded,
+    RELOADS_TOTAL, STORE_UP, TOKENS_TOTAL, reloaded, store_up,
 };

@@ -27,6 +27,9 @@ fn samples() -> Vec<Error> {
         Error::Interrupted { message: message() },
         Error::NoTarget { message: message(), retry_after: None },
         Error::ShuttingDown,
+        Error::StoreUnavailable,
+        Error::NotFound { message: message() },
+        Error::UpgradeRefused { message: message() },
         Error::Internal { message: message() },
     ];
     all.extend(clocks.map(Error::Timeout));
@@ -80,6 +83,9 @@ fn is_own(error: &Error) -> bool {
         | Error::Interrupted { .. }
         | Error::NoTarget { .. }
         | Error::ShuttingDown
+        | Error::StoreUnavailable
+        | Error::NotFound { .. }
+        | Error::UpgradeRefused { .. }
         | Error::Internal { .. } => true,
     }
 }

@@ -90,7 +90,8 @@ fn routes_are_documented() {
     let page = read("docs/endpoints.md");
     let routes = read("src/server/routes.rs");
     let mut count = 0;
-    for route in routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+    let literals = [".route(\"", "&at(\""].into_iter().flat_map(|call| routes.split(call).skip(1));
+    for route in literals.filter_map(|rest| rest.split('"').next()) {
         let route = route.trim_start_matches("/{provider}").trim_start_matches("/v1").replace("{*id}", "{id}");
         let is_there = ["", "/v1"]
             .iter()

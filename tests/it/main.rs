@@ -30,6 +30,7 @@ mod ollama;
 #[cfg(target_os = "linux")]
 mod pressure;
 mod protocols;
+mod responses;
 mod responses_upstream;
 mod security;
 mod streaming;

@@ -8,6 +8,7 @@ mod models;
 mod prices;
 mod providers;
 mod settings;
+mod store;
 
 use std::{
     fs, io,
@@ -113,6 +114,7 @@ fn config(file: &File, overrides: &Overrides, cx: &mut Context<'_>) -> Option<Co
     }
     let tls = tls(file.tls.as_ref(), cx);
     let server = server(file, cx);
+    let store = store::store(&file.store, cx);
     let rules = cx.rules(&root, &file.deadlines, &file.retry);
     let headers = cx.headers(&root.key("headers"), &file.headers);
     let globals = providers::Globals { headers, limits: context::limits(&file.limits) };
@@ -128,6 +130,7 @@ fn config(file: &File, overrides: &Overrides, cx: &mut Context<'_>) -> Option<Co
         keys,
         prices,
         server,
+        store,
         rules,
         probe_local: overrides.probe_local.or(file.probe_local).unwrap_or(true),
         warnings: Vec::new(),

@@ -116,6 +116,10 @@ impl Provider for Compatible {
         losses.into_vec()
     }
 
+    fn keeps_responses(&self, _model: &str) -> bool {
+        self.row.responses.as_ref().is_some_and(|responses| responses.keeps)
+    }
+
     fn refine(&self, error: UpstreamError) -> UpstreamError {
         refine(&self.row.errors, error)
     }

@@ -102,6 +102,7 @@ impl Exchange {
             include_usage: probe.include_usage,
             strict,
             pinned: place.provider,
+            origin: None,
             body,
             headers: parts.headers,
             estimate: probe.estimate,
@@ -113,7 +114,7 @@ impl Exchange {
     }
 
     /// The key to the gateway goes no further (rule X4); the client's id does, once it is clean.
-    fn tidy(&self, headers: &mut HeaderMap) {
+    pub(super) fn tidy(&self, headers: &mut HeaderMap) {
         if let Some(header) = auth::presented(headers).map(|presented| presented.header) {
             headers.remove(header);
         }
@@ -125,22 +126,32 @@ impl Exchange {
 
     /// Has the call served, and answers.
     pub(super) async fn run(self, inbound: Inbound) -> Response {
-        if inbound.stream { self.stream(inbound).await } else { self.unary(inbound).await }
+        let is_stream = inbound.stream;
+        let served = self.server.front.clone().oneshot(inbound);
+        if is_stream { self.stream(Box::pin(served)).await } else { self.unary(served).await }
     }
 
-    async fn unary(self, inbound: Inbound) -> Response {
-        let front = self.server.front.clone();
+    /// Answers with what the endpoint itself makes of the call.
+    pub(super) async fn serve(self, is_stream: bool, served: Pending) -> Response {
+        if is_stream { self.stream(served).await } else { self.unary(served).await }
+    }
+
+    /// The call's id.
+    pub(super) fn id(&self) -> uuid::Uuid {
+        self.arrival.id
+    }
+
+    async fn unary(self, served: impl Future<Output = Result<Answer, Failure>>) -> Response {
         let answer = tokio::select! {
             biased;
-            answer = front.oneshot(inbound) => answer,
+            answer = served => answer,
             () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
         };
         self.respond(answer)
     }
 
-    async fn stream(self, inbound: Inbound) -> Response {
+    async fn stream(self, mut pending: Pending) -> Response {
         let by = self.arrival.at + self.interval();
-        let mut pending: Pending = Box::pin(self.server.front.clone().oneshot(inbound));
         let answer = tokio::select! {
             biased;
             answer = &mut pending => answer,
@@ -154,7 +165,7 @@ impl Exchange {
         self.respond(answer)
     }
 
-    fn respond(self, answer: Result<Answer, Failure>) -> Response {
+    pub(super) fn respond(self, answer: Result<Answer, Failure>) -> Response {
         match answer {
             Err(failure) => respond::failure(&self.arrival, self.endpoint.dialect, &failure),
             Ok(Answer { notes, body: AnswerBody::Whole(bytes) }) => {

@@ -7,6 +7,7 @@ mod exchange;
 pub(super) mod health;
 pub(super) mod messages;
 pub(super) mod models;
+pub(super) mod responses;
 
 use axum::{
     extract::{Path, rejection::PathRejection},
@@ -30,8 +31,10 @@ use crate::{
 pub(super) struct Place {
     /// The provider a call is pinned to.
     pub provider: Option<String>,
-    /// A model, slashes and colons included.
+    /// A model, slashes and colons included; or something that is kept.
     pub id: Option<String>,
+    /// An item of a conversation.
+    pub item: Option<String>,
 }
 
 /// A path whose escapes are no UTF-8 leads nowhere.

@@ -69,6 +69,10 @@ impl Process {
         if let Some(config) = config {
             fs::write(dir.path().join("sluis.toml"), config).expect("a config file");
         }
+        Self::spawn_in(dir, args, env)
+    }
+
+    fn spawn_in(dir: tempfile::TempDir, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluis"));
         command.args(args).current_dir(dir.path()).env_clear().env("HOME", dir.path());
         command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -76,6 +80,16 @@ impl Process {
         let log = Arc::new(Mutex::new(String::new()));
         let out = collect(child.stdout.take().expect("a pipe"), log.clone());
         Self { child, dir, log, pipes: vec![out] }
+    }
+
+    /// Another process in the directory of one that has ended.
+    fn again(&mut self, args: &[&str]) -> Self {
+        let empty = tempfile::tempdir().expect("a directory");
+        let dir = std::mem::replace(&mut self.dir, empty);
+        let mut process = Self::spawn_in(dir, args, &[]);
+        let err = process.child.stderr.take().expect("a pipe");
+        process.pipes.push(collect(err, process.log.clone()));
+        process
     }
 
     pub(crate) fn log(&self) -> String {
@@ -151,6 +165,21 @@ impl Gateway {
         Self::of(Process::spawn(&["--listen", "127.0.0.1:0", "--no-probe"], None, &[]), "").await
     }
 
+    /// Kills it as a power cut would, and starts another in the same directory with the same
+    /// configuration.
+    pub(crate) async fn killed_and_started_again(self, config: &str) -> Self {
+        self.signal("KILL");
+        let mut killed = self;
+        killed.exit().await;
+        killed.started_again(config).await
+    }
+
+    /// Another one in the directory of this one, which has ended.
+    pub(crate) async fn started_again(mut self, config: &str) -> Self {
+        let process = self.process.again(&["--config", "sluis.toml"]);
+        Self::of(process, config).await
+    }
+
     async fn of(mut process: Process, config: &str) -> Self {
         let address = async || announced(&process.log(), config);
         let addr = until("the gateway to say where it is", address).await;
@@ -202,6 +231,15 @@ impl Gateway {
 
     pub(crate) async fn get_as(&self, path: &str, key: &str) -> Reply {
         self.send("GET", path, &[("authorization", &format!("Bearer {key}"))], b"").await.whole().await
+    }
+
+    /// Sends a request with a JSON body, or none, under a key. Without keys in the configuration any
+    /// will do.
+    pub(crate) async fn send_json(&self, key: &str, method: &str, path: &str, body: &Value) -> Client {
+        let authorization = format!("Bearer {key}");
+        let headers = [("content-type", "application/json"), ("authorization", authorization.as_str())];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &headers, body.as_bytes()).await
     }
 
     /// Sends a chat request and waits for nothing.

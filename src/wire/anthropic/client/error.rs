@@ -92,15 +92,16 @@ fn kind(error: &Error) -> &str {
     match error {
         Error::Upstream(error) if is_native(error) => error.kind.as_deref().unwrap_or_else(|| of_class(error)),
         Error::Upstream(error) => of_class(error),
-        Error::Invalid { .. } | Error::UnsupportedMedia { .. } | Error::MethodNotAllowed { .. } => {
-            "invalid_request_error"
-        }
+        Error::Invalid { .. }
+        | Error::UnsupportedMedia { .. }
+        | Error::MethodNotAllowed { .. }
+        | Error::UpgradeRefused { .. } => "invalid_request_error",
         Error::BodyTooLarge { .. } => "request_too_large",
         Error::Unauthenticated { .. } => "authentication_error",
-        Error::ModelNotFound { .. } | Error::RouteNotFound { .. } => "not_found_error",
+        Error::ModelNotFound { .. } | Error::RouteNotFound { .. } | Error::NotFound { .. } => "not_found_error",
         Error::RateLimited { .. } => "rate_limit_error",
         Error::Timeout(_) => "timeout_error",
-        Error::NoTarget { .. } | Error::ShuttingDown => "overloaded_error",
+        Error::NoTarget { .. } | Error::ShuttingDown | Error::StoreUnavailable => "overloaded_error",
         Error::Network { .. } | Error::BadReply { .. } | Error::Interrupted { .. } | Error::Internal { .. } => {
             "api_error"
         }
