@@ -440,7 +440,7 @@ impl Walk {
             prompt_estimate: inbound.estimate.prompt,
             legacy_functions: false,
             request: inbound.body.clone(),
-            target: self.notes.target.as_deref().unwrap_or_default().to_owned(),
+            target: self.notes.target.clone().unwrap_or_default(),
         }
     }
 

@@ -83,7 +83,7 @@ impl Source {
                 None => (dialect, self.pass(route, dialect, &facts, object)),
             }
         } else {
-            (dialect, self.translate(route, dialect, &facts)?)
+            self.translate_to_any(route, dialect, &facts)?
         };
         let mut request = self.request(route, dialect, written.body, written.headers)?;
         written.losses.extend(provider.complete(dialect, &mut request)?);
@@ -109,6 +109,21 @@ impl Source {
         let losses = route.upstream.provider.adjust(dialect, facts, &mut edits);
         let body = edits.into_bytes(&self.inbound.body);
         Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough, losses }
+    }
+
+    /// Into the preferred dialect, or into the one that the vendor wants such a request in.
+    fn translate_to_any(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<(Dialect, Written)> {
+        let (provider, model) = (route.upstream.provider, &route.target.model);
+        let speaks = provider.speaks(model);
+        let written = self.translate(route, dialect, facts)?;
+        if speaks.len() < 2 {
+            return Ok((dialect, written));
+        }
+        let object = json::Object::parse(&written.body)?;
+        match provider.reroute(dialect, model, &object).filter(|other| speaks.contains(other)) {
+            Some(other) => Ok((other, self.translate(route, other, facts)?)),
+            None => Ok((dialect, written)),
+        }
     }
 
     fn translate(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<Written> {

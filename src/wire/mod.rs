@@ -26,7 +26,7 @@ pub mod upstream_error;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -222,7 +222,7 @@ pub struct Asked {
     /// The question as it was put, for dialects whose answers say it back.
     pub request: Bytes,
     /// `provider/model` of who answers.
-    pub target: String,
+    pub target: Arc<str>,
 }
 
 /// Who made what a client carries along for its maker.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, Script, Upstream,
+    Gateway, Reply, Script, Upstream,
     gateway::provider,
     openai::{self, ask, completion},
     responses::{call, completed, created, failed, item, message, reasoning, response, says, text},
@@ -160,4 +160,49 @@ async fn what_has_no_place_is_refused() {
     asked["stop"] = "x".into();
     let reply = gateway(&upstream).await.ask(&asked).await;
     assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("stop")));
+}
+
+// === clients of Anthropic's dialect ===
+
+async fn create(gateway: &Gateway, body: &Value) -> Reply {
+    let headers = [("content-type", "application/json"), ("anthropic-version", "2023-06-01")];
+    gateway.send("POST", "/v1/messages", &headers, body.to_string().as_bytes()).await.whole().await
+}
+
+/// E3, case 10: a failure after 200 is an error event, never a turn that ended well.
+#[tokio::test]
+async fn a_messages_client_hears_of_failures() {
+    let failing = vec![created(), failed("server_error", "Something broke.")];
+    let upstream = Upstream::scripted([stream(failing)]).await;
+    let asked = json!({"model": PRO, "max_tokens": 64, "stream": true,
+        "messages": [{"role": "user", "content": "hello"}]});
+    let reply = create(&gateway(&upstream).await, &asked).await;
+    assert!(reply.text().contains("event: error\n") && reply.text().contains("Something broke."), "{}", reply.text());
+    assert!(!reply.text().contains("end_turn") && !reply.text().contains("message_delta"), "{}", reply.text());
+}
+
+/// R1: encrypted reasoning travels through a Messages client as the signature of its thinking.
+#[tokio::test]
+async fn a_messages_client_carries_encrypted_reasoning() {
+    let output = json!([reasoning("gAAAA"), call("call_1", "weather", "{\"city\":\"Oslo\"}")]);
+    let first = Script::json(200, &response("completed", &output));
+    let second = Script::json(200, &response("completed", &json!([message("sunny")])));
+    let upstream = Upstream::scripted([first, second]).await;
+    let gateway = gateway(&upstream).await;
+    let tool = json!({"name": "weather", "input_schema": {"type": "object"}});
+    let mut asked = json!({"model": SOL, "max_tokens": 64, "tools": [tool],
+        "messages": [{"role": "user", "content": "hello"}]});
+    let answer = create(&gateway, &asked).await.json();
+    assert_eq!((&answer["stop_reason"], &answer["content"][1]["type"]), (&json!("tool_use"), &json!("tool_use")));
+    let result = json!([{"type": "tool_result", "tool_use_id": answer["content"][1]["id"], "content": "sun"}]);
+    asked["messages"] = json!([
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": answer["content"]},
+        {"role": "user", "content": result},
+    ]);
+    let reply = create(&gateway, &asked).await;
+    assert_eq!(reply.json()["content"][0]["text"], "sunny", "{}", reply.text());
+    let input = upstream.request(1).json()["input"].clone();
+    assert_eq!((&input[1], &input[2]["type"]), (&reasoning("gAAAA"), &json!("function_call")), "{input}");
+    assert_eq!(input[3], json!({"type": "function_call_output", "call_id": "call_1", "output": "sun"}));
 }

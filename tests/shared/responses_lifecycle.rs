@@ -317,7 +317,7 @@ impl Open {
     }
 
     fn ends_as(&self, done: &Value) {
-        for key in ["id", "type", "call_id", "name"] {
+        for key in ["id", "type", "call_id", "name", "namespace"] {
             assert_eq!(done.get(key), self.item.get(key), "{key} stays: {done}");
         }
         assert!(self.part.is_none(), "a part was left open: {done}");

@@ -23,6 +23,7 @@ use bytes::BytesMut;
 use super::{
     events::{Events, Head, Status},
     items::{self, Call, Item, Message, Reasoning},
+    namespaces::Namespaces,
     sealed::{self, Proof},
     serial::{Serial, Turn},
 };
@@ -33,6 +34,7 @@ use crate::{
 
 pub(super) struct Encoder {
     asked: Asked,
+    groups: Namespaces,
     head: Head,
     started: bool,
     writer: Writer,
@@ -87,6 +89,7 @@ impl Encoder {
     pub(super) fn new(asked: Asked) -> Self {
         Self {
             head: Head::new(&asked, 0),
+            groups: Namespaces::of(&asked.request),
             asked,
             started: false,
             writer: Writer::default(),
@@ -141,7 +144,11 @@ impl Encoder {
                     ToolKind::Function => "fc",
                     ToolKind::Custom => "ctc",
                 });
-                self.open = Some(Item::Call(Call::begin(item_id, id, name, kind, &mut self.writer, out)));
+                let call = match self.groups.apart(&name) {
+                    Some((namespace, short)) => Call::new(item_id, id, String::new(), kind).within(namespace, short),
+                    None => Call::new(item_id, id, name, kind),
+                };
+                self.open = Some(Item::Call(call.begin(&mut self.writer, out)));
             }
             Turn::Open(Opening::Image { source }) => {
                 self.close("completed", out);

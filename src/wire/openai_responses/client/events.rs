@@ -1,5 +1,7 @@
 //! Events on the wire: their numbers, names and frames, and the answer that some of them carry.
 
+use std::fmt::Write;
+
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
@@ -93,9 +95,8 @@ impl Events {
     fn begin(&mut self, name: &str, out: &mut BytesMut) {
         let number = self.next;
         self.next += 1;
-        for piece in ["event: ", name, "\ndata: {\"type\":\"", name, "\",\"sequence_number\":", &number.to_string()] {
-            out.extend_from_slice(piece.as_bytes());
-        }
+        // A buffer in memory takes every write.
+        let _ = write!(out, "event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":{number}");
     }
 }
 

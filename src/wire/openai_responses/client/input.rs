@@ -13,7 +13,7 @@
 //! Source: "Create a model response", input items (OpenAI's API reference, specification 2.3.0;
 //! November 2026).
 
-use super::{parts, request, sealed, tools};
+use super::{namespaces::joined, parts, request, sealed, tools};
 use crate::{
     error::Result,
     ir::{self, Block, Message, Role, ToolKind},
@@ -144,6 +144,7 @@ fn call(record: &Record<'_, '_>, key: &str, kind: ToolKind) -> Result<Block> {
         None => String::new(),
     };
     let (id, name) = (record.require("call_id")?.string()?, record.require("name")?.string()?);
+    let name = record.string("namespace")?.map_or(name.clone(), |namespace| joined(&namespace, &name));
     Ok(Block::ToolCall { id, name, arguments, kind, cache: None })
 }
 

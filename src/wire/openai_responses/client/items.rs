@@ -3,7 +3,14 @@
 use bytes::BytesMut;
 use serde::Serialize;
 
-use super::encoder::Writer;
+use super::{
+    encoder::Writer,
+    shown::{
+        ArgumentsDone, CallDelta, Citation, Cited, InputDone, ItemOf, OfItem, PartDelta, PartOf, Place, RefusalDone,
+        Shown, ShownPart, Summary, SummaryDelta, SummaryDone, SummaryPart, SummaryText, TextDelta, TextDone, Token,
+        json_list,
+    },
+};
 use crate::{
     ir::{Annotation, Logprob, ToolKind},
     wire::line,
@@ -47,6 +54,8 @@ pub(super) struct Call {
     id: String,
     call_id: String,
     name: String,
+    /// The group the tool was declared in.
+    namespace: Option<String>,
     kind: ToolKind,
     text: String,
 }
@@ -186,17 +195,18 @@ impl Part {
 // === impl Call ===
 
 impl Call {
-    pub(super) fn begin(
-        id: String,
-        call_id: String,
-        name: String,
-        kind: ToolKind,
-        writer: &mut Writer,
-        out: &mut BytesMut,
-    ) -> Self {
-        let call = Self { id, call_id, name, kind, text: String::new() };
-        writer.added(&call.shown("in_progress"), out);
-        call
+    pub(super) fn new(id: String, call_id: String, name: String, kind: ToolKind) -> Self {
+        Self { id, call_id, name, namespace: None, kind, text: String::new() }
+    }
+
+    /// The same of a tool in a group.
+    pub(super) fn within(self, namespace: &str, name: &str) -> Self {
+        Self { name: name.into(), namespace: Some(namespace.into()), ..self }
+    }
+
+    pub(super) fn begin(self, writer: &mut Writer, out: &mut BytesMut) -> Self {
+        writer.added(&self.shown("in_progress"), out);
+        self
     }
 
     pub(super) fn add(&mut self, text: &str, writer: &mut Writer, out: &mut BytesMut) {
@@ -232,10 +242,11 @@ impl Call {
     }
 
     fn shown<'a>(&'a self, status: &'static str) -> Shown<'a> {
-        let Self { id, call_id, name, kind, text } = self;
+        let Self { id, call_id, name, namespace, kind, text } = self;
+        let namespace = namespace.as_deref();
         match kind {
-            ToolKind::Function => Shown::FunctionCall { id, status, call_id, name, arguments: text },
-            ToolKind::Custom => Shown::CustomToolCall { id, status, call_id, name, input: text },
+            ToolKind::Function => Shown::FunctionCall { id, status, call_id, name, namespace, arguments: text },
+            ToolKind::Custom => Shown::CustomToolCall { id, status, call_id, name, namespace, input: text },
         }
     }
 }
@@ -318,237 +329,4 @@ fn push(value: &impl Serialize, list: &mut Vec<u8>) {
         list.push(b',');
     }
     line::write(value, list);
-}
-
-// === on the wire ===
-
-/// JSON that is written already.
-#[derive(Debug, Clone, Copy)]
-struct List<'a>(&'a [u8]);
-
-fn json_list(items: &[u8]) -> List<'_> {
-    List(items)
-}
-
-impl Serialize for List<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = [b"[", self.0, b"]"].concat();
-        let raw: &serde_json::value::RawValue = serde_json::from_slice(&text).map_err(serde::ser::Error::custom)?;
-        raw.serialize(serializer)
-    }
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Shown<'a> {
-    Message {
-        id: &'a str,
-        status: &'static str,
-        role: &'static str,
-        content: List<'a>,
-    },
-    FunctionCall {
-        id: &'a str,
-        status: &'static str,
-        call_id: &'a str,
-        name: &'a str,
-        arguments: &'a str,
-    },
-    CustomToolCall {
-        id: &'a str,
-        status: &'static str,
-        call_id: &'a str,
-        name: &'a str,
-        input: &'a str,
-    },
-    ImageGenerationCall {
-        id: &'a str,
-        status: &'static str,
-        result: Option<&'a str>,
-    },
-    Reasoning {
-        id: &'a str,
-        summary: Vec<SummaryText<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        encrypted_content: Option<&'a str>,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ShownPart<'a> {
-    OutputText { text: &'a str, annotations: Vec<Citation<'a>>, logprobs: Vec<Token<'a>> },
-    Refusal { refusal: &'a str },
-}
-
-#[derive(Serialize)]
-struct Citation<'a> {
-    r#type: &'static str,
-    start_index: u64,
-    end_index: u64,
-    url: &'a str,
-    title: &'a str,
-}
-
-impl<'a> Citation<'a> {
-    fn of(annotation: &'a Annotation) -> Self {
-        Self {
-            r#type: "url_citation",
-            start_index: annotation.start,
-            end_index: annotation.end,
-            url: &annotation.url,
-            title: annotation.title.as_deref().unwrap_or_default(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Token<'a> {
-    token: &'a str,
-    bytes: &'a [u8],
-    logprob: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_logprobs: Option<Vec<Token<'a>>>,
-}
-
-impl<'a> Token<'a> {
-    fn of(token: &'a Logprob) -> Self {
-        Self { top_logprobs: Some(token.top.iter().map(Self::likely).collect()), ..Self::likely(token) }
-    }
-
-    fn likely(token: &'a Logprob) -> Self {
-        let bytes = token.bytes.as_deref().unwrap_or(token.token.as_bytes());
-        Self { token: &token.token, bytes, logprob: token.logprob, top_logprobs: None }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-struct SummaryText<'a> {
-    r#type: &'static str,
-    text: &'a str,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    output_index: u64,
-    content_index: u64,
-}
-
-impl Place {
-    fn of(self, item_id: &str) -> At<'_> {
-        At { item_id, output_index: self.output_index, content_index: self.content_index }
-    }
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct At<'a> {
-    item_id: &'a str,
-    output_index: u64,
-    content_index: u64,
-}
-
-#[derive(Serialize)]
-struct ItemOf<'a> {
-    output_index: u64,
-    item: &'a Shown<'a>,
-}
-
-#[derive(Serialize)]
-struct PartOf<'a, P: Serialize> {
-    #[serde(flatten)]
-    at: At<'a>,
-    part: P,
-}
-
-#[derive(Serialize)]
-struct TextDelta<'a> {
-    #[serde(flatten)]
-    at: At<'a>,
-    delta: &'a str,
-    logprobs: [(); 0],
-}
-
-#[derive(Serialize)]
-struct PartDelta<'a> {
-    #[serde(flatten)]
-    at: At<'a>,
-    delta: &'a str,
-}
-
-#[derive(Serialize)]
-struct TextDone<'a> {
-    #[serde(flatten)]
-    at: At<'a>,
-    text: &'a str,
-    logprobs: Vec<Token<'a>>,
-}
-
-#[derive(Serialize)]
-struct RefusalDone<'a> {
-    #[serde(flatten)]
-    at: At<'a>,
-    refusal: &'a str,
-}
-
-#[derive(Serialize)]
-struct Cited<'a> {
-    #[serde(flatten)]
-    at: At<'a>,
-    annotation_index: u64,
-    annotation: Citation<'a>,
-}
-
-#[derive(Serialize)]
-struct OfItem<'a> {
-    item_id: &'a str,
-    output_index: u64,
-}
-
-#[derive(Serialize)]
-struct CallDelta<'a> {
-    item_id: &'a str,
-    output_index: u64,
-    delta: &'a str,
-}
-
-#[derive(Serialize)]
-struct ArgumentsDone<'a> {
-    item_id: &'a str,
-    output_index: u64,
-    arguments: &'a str,
-}
-
-#[derive(Serialize)]
-struct InputDone<'a> {
-    item_id: &'a str,
-    output_index: u64,
-    input: &'a str,
-}
-
-#[derive(Clone, Copy, Serialize)]
-struct Summary<'a> {
-    item_id: &'a str,
-    output_index: u64,
-    summary_index: u64,
-}
-
-#[derive(Serialize)]
-struct SummaryPart<'a> {
-    #[serde(flatten)]
-    at: Summary<'a>,
-    part: SummaryText<'a>,
-}
-
-#[derive(Serialize)]
-struct SummaryDelta<'a> {
-    #[serde(flatten)]
-    at: Summary<'a>,
-    delta: &'a str,
-}
-
-#[derive(Serialize)]
-struct SummaryDone<'a> {
-    #[serde(flatten)]
-    at: Summary<'a>,
-    text: &'a str,
 }

@@ -14,6 +14,7 @@ mod events;
 mod input;
 mod items;
 mod minder;
+mod namespaces;
 mod numbered;
 mod parts;
 mod relay;
@@ -21,6 +22,7 @@ mod request;
 mod response;
 mod sealed;
 mod serial;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod tools;

@@ -139,6 +139,44 @@ fn settings_are_read() {
     assert_eq!(request.messages, expected);
 }
 
+/// P2: tools in a group are offered under joined names, and their calls name both again.
+#[test]
+fn grouped_tools_keep_their_group() {
+    let nested = json!([{"type": "function", "name": "find", "parameters": {"type": "object"}}, {"type": "x"}]);
+    let body = json!({
+        "model": "public",
+        "tools": [{"type": "namespace", "name": "docs", "description": "Docs.", "tools": nested}],
+        "input": [
+            {"role": "user", "content": "Hi"},
+            {"type": "function_call", "call_id": "1", "namespace": "docs", "name": "find", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "1", "output": "x"},
+            {"type": "additional_tools", "role": "developer", "tools": [{"type": "namespace", "name": "late", "tools": nested}]},
+        ],
+    });
+    let request = decode(&body);
+    let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["docs__find", "late__find"]);
+    assert!(matches!(&request.messages[1].blocks[0], Block::ToolCall { name, .. } if name == "docs__find"));
+    assert!(request.extra.contains_key("tools[0].tools[1]"), "{:?}", request.extra.keys());
+    let called = |name: &str| {
+        let block = Block::ToolCall {
+            id: "c".into(),
+            name: name.into(),
+            arguments: "{}".into(),
+            kind: ToolKind::Function,
+            cache: None,
+        };
+        let asked = Asked { request: body.to_string().into(), ..asked() };
+        let written = CLIENT.encode(&answer(vec![block], Finish::ToolCalls), &asked);
+        let written: Value = serde_json::from_slice(&written).unwrap();
+        check_response(&written);
+        (written["output"][0]["namespace"].clone(), written["output"][0]["name"].clone())
+    };
+    assert_eq!(called("docs__find"), (json!("docs"), json!("find")));
+    assert_eq!(called("late__find"), (json!("late"), json!("find")));
+    assert_eq!(called("other__find"), (Value::Null, json!("other__find")));
+}
+
 /// T3, T4, R3: items become turns; what the model made is one, and results follow their calls.
 #[test]
 fn items_become_turns() {

@@ -1,12 +1,13 @@
 //! The tools of a client's request, and which of them may be called.
 //!
-//! A tool that is neither `function` nor `custom` is one the vendor runs itself, or a group of tools
-//! (`namespace`). It is no error, for agents send such tools to every endpoint: it goes to `extra`
-//! under its path, so that it is reported and not lost in silence. A choice that forces one is an
-//! error.
+//! The tools of a group (`namespace`) are tools like any other, under joined names
+//! ([`super::namespaces`]). Any further kind is one the vendor runs itself. That is no error, for
+//! agents send such tools to every endpoint: it goes to `extra` under its path, so that it is reported
+//! and not lost in silence. A choice that forces one is an error.
 
 use serde_json::{Map, Value, json, value::RawValue, value::to_raw_value};
 
+use super::namespaces::joined;
 use crate::{
     error::Result,
     ir::{self, Tool, ToolChoice, ToolKind},
@@ -14,15 +15,29 @@ use crate::{
 };
 
 pub(super) fn decode(node: &Node<'_, '_>, request: &mut ir::Request) -> Result<()> {
+    decode_within(None, node, request)
+}
+
+fn decode_within(group: Option<&str>, node: &Node<'_, '_>, request: &mut ir::Request) -> Result<()> {
     for (index, raw) in node.list()?.into_iter().enumerate() {
         let item = node.item(index, raw);
         let record = item.record()?;
         let kind = record.require("type")?.string()?;
-        match kind.as_str() {
-            "function" => request.tools.push(function(&record)?),
-            "custom" => request.tools.push(custom(&record)?),
-            _ => _ = request.extra.insert(item.path().to_string(), raw.to_owned()),
-        }
+        let tool = match kind.as_str() {
+            "function" => function(&record)?,
+            "custom" => custom(&record)?,
+            "namespace" if group.is_none() => {
+                let name = record.require("name")?.string()?;
+                decode_within(Some(&name), &record.require("tools")?, request)?;
+                continue;
+            }
+            _ => {
+                request.extra.insert(item.path().to_string(), raw.to_owned());
+                continue;
+            }
+        };
+        let name = group.map_or_else(|| tool.name.clone(), |group| joined(group, &tool.name));
+        request.tools.push(Tool { name, ..tool });
     }
     Ok(())
 }
