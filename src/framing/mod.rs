@@ -1,11 +1,13 @@
 //! Bytes to frames. Pure: no clock, no socket, no JSON.
 //!
-//! A [`Frame`] is the transport unit of a stream: one server-sent event, one line of JSON. Its bytes
-//! are shared with the network read they came in, never copied unless a frame spans two reads.
+//! A [`Frame`] is the transport unit of a stream: one server-sent event, one line of JSON, one
+//! message of a binary stream. Its bytes are shared with the network read they came in, never
+//! copied unless a frame spans two reads.
 //!
 //! How an upstream frames its streams is its dialect's to say ([`Framing`]); who reads the bytes
 //! asks that for a [`Framer`] and need not know which one it got.
 
+pub mod event_stream;
 pub mod ndjson;
 pub mod sse;
 
@@ -38,6 +40,8 @@ pub enum Framing {
     Sse,
     /// One JSON value a line.
     Ndjson,
+    /// Amazon's binary messages.
+    EventStream,
 }
 
 /// The incremental reader of any [`Framing`]: push bytes, then take frames from the iterator until
@@ -48,6 +52,7 @@ pub enum Framing {
 pub enum Framer {
     Sse(sse::Framer),
     Ndjson(ndjson::Framer),
+    EventStream(event_stream::Framer),
 }
 
 /// The stream cannot be cut into frames any further; nothing more comes from it.
@@ -55,6 +60,12 @@ pub enum Framer {
 pub enum BadFrame {
     /// A frame grew past the limit.
     TooLarge { limit_bytes: usize },
+    /// The lengths of a binary message contradict each other.
+    Lengths,
+    /// A checksum is not that of the bytes.
+    Checksum,
+    /// The headers of a binary message do not fill their room, or one is of no known type.
+    Headers,
 }
 
 // === impl Framing ===
@@ -65,6 +76,7 @@ impl Framing {
         match self {
             Self::Sse => Framer::Sse(sse::Framer::new(max_frame_bytes)),
             Self::Ndjson => Framer::Ndjson(ndjson::Framer::new(max_frame_bytes)),
+            Self::EventStream => Framer::EventStream(event_stream::Framer::new(max_frame_bytes)),
         }
     }
 }
@@ -77,6 +89,7 @@ impl Framer {
         match self {
             Self::Sse(framer) => framer.push(bytes),
             Self::Ndjson(framer) => framer.push(bytes),
+            Self::EventStream(framer) => framer.push(bytes),
         }
     }
 
@@ -86,6 +99,7 @@ impl Framer {
         match self {
             Self::Sse(framer) => framer.finish(),
             Self::Ndjson(framer) => framer.finish(),
+            Self::EventStream(framer) => framer.finish(),
         }
     }
 }
@@ -98,6 +112,7 @@ impl Iterator for Framer {
         match self {
             Self::Sse(framer) => framer.next(),
             Self::Ndjson(framer) => framer.next(),
+            Self::EventStream(framer) => framer.next(),
         }
     }
 }
@@ -110,6 +125,9 @@ impl fmt::Display for BadFrame {
             Self::TooLarge { limit_bytes } => {
                 write!(f, "a stream event is larger than the limit of {limit_bytes} bytes")
             }
+            Self::Lengths => f.write_str("a stream event has impossible lengths"),
+            Self::Checksum => f.write_str("a stream event does not match its checksum"),
+            Self::Headers => f.write_str("a stream event has headers that cannot be read"),
         }
     }
 }
