@@ -15,4 +15,6 @@ pub enum Dialect {
     Gemini,
     /// Cohere chat, version 2.
     Cohere,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
 }

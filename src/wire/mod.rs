@@ -8,6 +8,7 @@
 
 pub mod anthropic;
 pub mod cohere;
+pub mod bedrock;
 pub mod embeddings;
 pub mod gemini;
 mod ids;
@@ -53,6 +54,7 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
         Dialect::Ollama => &ollama::Ollama,
         Dialect::Gemini => &gemini::Gemini,
         Dialect::Cohere => &cohere::Cohere,
+        Dialect::BedrockConverse => &bedrock::Converse,
     }
 }
 
@@ -62,7 +64,7 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
         Dialect::Anthropic => Some(&anthropic::Anthropic),
-        Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => None,
+        Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => None,
     }
 }
 

@@ -32,9 +32,10 @@ pub fn limit_headers(headers: &HeaderMap) -> HeaderMap {
 
 /// The upstream's name for the exchange, as OpenAI, Anthropic, DeepSeek and Mistral spell it.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    static NAMES: [HeaderName; 4] = [
+    static NAMES: [HeaderName; 5] = [
         HeaderName::from_static("x-request-id"),
         HeaderName::from_static("request-id"),
+        HeaderName::from_static("x-amzn-requestid"),
         HeaderName::from_static("x-deepseek-request-id"),
         HeaderName::from_static("mistral-correlation-id"),
     ];

@@ -12,7 +12,7 @@ use crate::{
 
 /// Counts as the wire has them. A later one overwrites what it names (rule C2).
 #[derive(Debug, Default, Clone, Deserialize)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     #[serde(default)]
     input_tokens: Option<u64>,
     #[serde(default)]
@@ -45,13 +45,13 @@ struct OutputDetails {
 
 /// Why a refusal came.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct StopDetails {
+pub(crate) struct StopDetails {
     #[serde(default)]
     pub explanation: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Citation {
+pub(crate) struct Citation {
     #[serde(default)]
     url: Option<String>,
     /// A search result's address.
@@ -63,7 +63,7 @@ pub(super) struct Citation {
 
 /// Whose call a tool block is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Called {
+pub(crate) enum Called {
     /// The answer itself (rule J1).
     Output,
     Tool {
@@ -80,7 +80,7 @@ struct CustomInput {
 // === impl Counts ===
 
 impl Counts {
-    pub(super) fn overwrite(&mut self, later: Self) {
+    pub(crate) fn overwrite(&mut self, later: Self) {
         set(&mut self.input_tokens, later.input_tokens);
         set(&mut self.cache_creation_input_tokens, later.cache_creation_input_tokens);
         set(&mut self.cache_read_input_tokens, later.cache_read_input_tokens);
@@ -92,7 +92,7 @@ impl Counts {
 
     /// Disjoint on the wire as in the canonical form (rule C4); the two lifetimes of a cache write
     /// are told apart where the vendor does.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let split = self.cache_creation.unwrap_or_default();
         let hour = split.ephemeral_1h_input_tokens.unwrap_or_default();
         let five_minutes = split.ephemeral_5m_input_tokens.unwrap_or_default();
@@ -119,7 +119,7 @@ fn set<T>(earlier: &mut Option<T>, later: Option<T>) {
 
 impl Citation {
     /// Address and title of a citation of the web; others have no address.
-    pub(super) fn into_web(self) -> Option<(String, Option<String>)> {
+    pub(crate) fn into_web(self) -> Option<(String, Option<String>)> {
         let web = |text: &String| text.starts_with("http://") || text.starts_with("https://");
         let url = self.url.or(self.source).filter(web)?;
         Some((url, self.title))
@@ -130,7 +130,7 @@ impl Citation {
 
 /// S4: calls outweigh a plain stop, and lengths and refusals outweigh calls. The call that is the
 /// answer does not count as one.
-pub(super) fn finish(reason: Option<&str>, calls: bool) -> Finish {
+pub(crate) fn finish(reason: Option<&str>, calls: bool) -> Finish {
     match reason {
         Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
         Some("refusal") => Finish::ContentFilter,
@@ -142,7 +142,7 @@ pub(super) fn finish(reason: Option<&str>, calls: bool) -> Finish {
 }
 
 /// Tells whose a call is, by the name the wire has for it.
-pub(super) fn called(name: &str, memo: &Memo) -> Called {
+pub(crate) fn called(name: &str, memo: &Memo) -> Called {
     if memo.output_tool.as_deref() == Some(name) {
         return Called::Output;
     }
@@ -153,7 +153,7 @@ pub(super) fn called(name: &str, memo: &Memo) -> Called {
 
 /// A custom tool's text, out of the object it was asked for in; as it came when it is no such
 /// object.
-pub(super) fn custom_text(input: &str) -> String {
+pub(crate) fn custom_text(input: &str) -> String {
     serde_json::from_str::<CustomInput>(input).map_or_else(|_| input.to_owned(), |custom| custom.input)
 }
 

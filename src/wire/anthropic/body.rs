@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::ir::{CacheHint, CacheTtl};
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Body<'a> {
+pub(crate) struct Body<'a> {
     pub model: &'a str,
     pub max_tokens: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -60,12 +60,12 @@ pub(super) struct Body<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Metadata<'a> {
+pub(crate) struct Metadata<'a> {
     pub user_id: &'a str,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct OutputConfig<'a> {
+pub(crate) struct OutputConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,13 +74,13 @@ pub(super) struct OutputConfig<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Format<'a> {
+pub(crate) enum Format<'a> {
     JsonSchema { schema: Cow<'a, RawValue> },
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Thinking<'a> {
+pub(crate) enum Thinking<'a> {
     /// As the client wrote it.
     Raw(&'a RawValue),
     Set(ThinkingKind),
@@ -88,7 +88,7 @@ pub(super) enum Thinking<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum ThinkingKind {
+pub(crate) enum ThinkingKind {
     Enabled { budget_tokens: u64 },
     Adaptive { display: &'static str },
     Disabled,
@@ -96,7 +96,7 @@ pub(super) enum ThinkingKind {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ToolChoice<'a> {
+pub(crate) struct ToolChoice<'a> {
     #[serde(rename = "type")]
     pub kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ pub(super) struct ToolChoice<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Tool<'a> {
+pub(crate) struct Tool<'a> {
     pub name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Cow<'a, str>>,
@@ -120,14 +120,14 @@ pub(super) struct Tool<'a> {
 /// A tool's arguments.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Schema<'a> {
+pub(crate) enum Schema<'a> {
     Raw(&'a RawValue),
     Fixed(Fixed),
 }
 
 /// The schemas of tools that came without one.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Fixed {
+pub(crate) enum Fixed {
     /// No arguments.
     Nothing,
     /// A custom tool's free text.
@@ -135,14 +135,14 @@ pub(super) enum Fixed {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     pub role: &'static str,
     pub content: Vec<Block<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Block<'a> {
+pub(crate) enum Block<'a> {
     Text {
         text: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,7 +188,7 @@ pub(super) enum Block<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Source<'a> {
+pub(crate) enum Source<'a> {
     Base64 { media_type: &'a str, data: &'a str },
     Url { url: &'a str },
     Text { media_type: &'static str, data: Cow<'a, str> },
@@ -198,7 +198,7 @@ pub(super) enum Source<'a> {
 /// A tool call's arguments, always an object.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Input<'a> {
+pub(crate) enum Input<'a> {
     Object(&'a RawValue),
     Empty {},
     /// What the model wrote was no JSON object.
@@ -213,13 +213,13 @@ pub(super) enum Input<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Cache<'a> {
+pub(crate) enum Cache<'a> {
     Raw(&'a RawValue),
     Hint(CacheControl),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct CacheControl {
+pub(crate) struct CacheControl {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -268,7 +268,7 @@ impl Serialize for Fixed {
 
 impl<'a> Input<'a> {
     /// The object in `arguments`, byte for byte; what is none is wrapped.
-    pub(super) fn new(arguments: &'a str) -> Self {
+    pub(crate) fn new(arguments: &'a str) -> Self {
         match serde_json::from_str::<&RawValue>(arguments) {
             Ok(value) if value.get().starts_with('{') => Self::Object(value),
             Ok(_) | Err(_) if arguments.trim().is_empty() => Self::Empty {},
@@ -292,7 +292,7 @@ impl From<CacheHint> for CacheControl {
 // === impl Block ===
 
 impl<'a> Block<'a> {
-    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text { text: text.into(), cache_control: None }
     }
 }

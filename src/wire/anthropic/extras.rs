@@ -45,7 +45,7 @@ pub(super) fn betas(extra: &BTreeMap<String, Box<RawValue>>, headers: &mut Heade
 }
 
 /// Whether a field says what happens anyway.
-fn is_default(field: &str, value: &str) -> bool {
+pub(crate) fn is_default(field: &str, value: &str) -> bool {
     match field {
         _ if value == "null" => true,
         "store" => value == "false",

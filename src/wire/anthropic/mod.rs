@@ -8,23 +8,23 @@
 //! Source: the vendor's API reference and guides (platform.claude.com/docs, read November 2026),
 //! and its Python and TypeScript SDKs of the same month.
 
-mod answer;
-mod body;
+pub(super) mod answer;
+pub(super) mod body;
 mod client;
 #[cfg(test)]
 mod crossed;
 mod error;
-mod extras;
+pub(super) mod extras;
 #[cfg(test)]
 mod golden;
 mod media;
 pub mod models;
-mod output;
-mod request;
+pub(super) mod output;
+pub(super) mod request;
 mod response;
 mod stream;
-mod thinking;
-mod tools;
+pub(super) mod thinking;
+pub(super) mod tools;
 mod turns;
 #[cfg(test)]
 mod written;

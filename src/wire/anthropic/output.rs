@@ -27,9 +27,9 @@ use crate::{
 /// The wish for the emulating tool's name.
 const TOOL: &str = "json_response";
 
-pub(super) const INSTRUCTION: &str =
+pub(crate) const INSTRUCTION: &str =
     "Answer with one JSON object and nothing else: no prose before or after it, no code fence.";
-pub(super) const TOOL_DESCRIPTION: &str = "Gives the final answer to the user. Its arguments are the answer.";
+pub(crate) const TOOL_DESCRIPTION: &str = "Gives the final answer to the user. Its arguments are the answer.";
 
 /// Keywords that structured outputs refuse.
 const BOUNDS: [&str; 14] = [
@@ -51,7 +51,7 @@ const BOUNDS: [&str; 14] = [
 
 /// How the shape is asked for.
 #[derive(Debug)]
-pub(super) enum Shape<'a> {
+pub(crate) enum Shape<'a> {
     Free,
     Native(Cow<'a, RawValue>),
     Tool { name: String, description: Option<&'a str>, schema: &'a RawValue },
@@ -61,7 +61,7 @@ pub(super) enum Shape<'a> {
 // === impl Shape ===
 
 impl<'a> Shape<'a> {
-    pub(super) fn new(output: &'a Output, model: &Model, tools: &mut Names, losses: &mut Losses) -> Self {
+    pub(crate) fn new(output: &'a Output, model: &Model, tools: &mut Names, losses: &mut Losses) -> Self {
         let (schema, description) = match output {
             Output::Text => return Self::Free,
             Output::JsonObject => {
@@ -90,7 +90,7 @@ impl<'a> Shape<'a> {
 }
 
 /// A schema as structured outputs take it.
-pub(super) enum Fitted {
+pub(crate) enum Fitted {
     AsIs,
     Changed {
         schema: Box<RawValue>,
@@ -103,7 +103,7 @@ pub(super) enum Fitted {
 // === impl Fitted ===
 
 impl Fitted {
-    pub(super) fn new(schema: &RawValue) -> Self {
+    pub(crate) fn new(schema: &RawValue) -> Self {
         let Ok(before) = serde_json::from_str::<Value>(schema.get()) else { return Self::Open };
         let mut after = before.clone();
         let mut bounded = false;

@@ -37,6 +37,14 @@ const VERSION_WITH_SAMPLING: HeaderValue = HeaderValue::from_static("2023-06-01"
 /// Longer ids of end users are refused.
 const USER_ID_LIMIT: usize = 256;
 
+/// How tokens are drawn, as far as a line takes it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sampled {
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub top_k: Option<u64>,
+}
+
 pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
     let model = models::model(facts.model);
     let mut losses = Losses::default();
@@ -79,7 +87,8 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         messages: conversation.turns,
         ..Body::default()
     };
-    sample(request, &model, plan.thinks(), &mut body, &mut losses);
+    let sampled = sampled(request, &model, plan.thinks(), &mut losses);
+    (body.temperature, body.top_p, body.top_k) = (sampled.temperature, sampled.top_p, sampled.top_k);
     let format = match &shape {
         Shape::Native(schema) => Some(Format::JsonSchema { schema: Cow::Borrowed(schema) }),
         Shape::Free | Shape::Instruction | Shape::Tool { .. } => None,
@@ -89,6 +98,9 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     }
     body.thinking = plan.thinking;
     refuse(request, &mut losses);
+    if !request.metadata.is_empty() {
+        losses.hint("metadata");
+    }
     extras::carry(request, &mut body, &mut losses);
     let headers = headers(request, &model, &body, &mut losses);
     let body = Bytes::from(
@@ -99,7 +111,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     Ok(Encoded { body, headers, memo, losses: losses.into_vec() })
 }
 
-fn memo(request: &ir::Request, names: Names, shape: Shape<'_>) -> Memo {
+pub(crate) fn memo(request: &ir::Request, names: Names, shape: Shape<'_>) -> Memo {
     let output_tool = match shape {
         Shape::Tool { name, .. } => Some(name),
         Shape::Free | Shape::Native(_) | Shape::Instruction => None,
@@ -119,12 +131,12 @@ fn headers(request: &ir::Request, model: &Model, body: &Body<'_>, losses: &mut L
 }
 
 /// Every tool name in the request, declared or called.
-fn tool_names(request: &ir::Request) -> impl Iterator<Item = &str> + Clone {
+pub(crate) fn tool_names(request: &ir::Request) -> impl Iterator<Item = &str> + Clone {
     let declared = request.tools.iter().map(|tool| tool.name.as_str());
     declared.chain(blocks(request).filter_map(called))
 }
 
-fn tool_ids(request: &ir::Request) -> impl Iterator<Item = &str> + Clone {
+pub(crate) fn tool_ids(request: &ir::Request) -> impl Iterator<Item = &str> + Clone {
     blocks(request).filter_map(call_id)
 }
 
@@ -140,7 +152,7 @@ fn blocks(request: &ir::Request) -> impl Iterator<Item = &ir::Block> + Clone {
     request.messages.iter().flat_map(|message| &message.blocks)
 }
 
-fn plan<'a>(request: &'a ir::Request, model: &Model, around: Around, losses: &mut Losses) -> Plan<'a> {
+pub(crate) fn plan<'a>(request: &'a ir::Request, model: &Model, around: Around, losses: &mut Losses) -> Plan<'a> {
     match request.extra.get("thinking").filter(|raw| raw.get() != "null") {
         Some(raw) => Plan::given(raw, around, losses),
         None => Plan::new(&request.reasoning, model, around, losses),
@@ -149,29 +161,30 @@ fn plan<'a>(request: &'a ir::Request, model: &Model, around: Around, losses: &mu
 
 /// `temperature`, `top_p` and `top_k` as far as the line takes them. A value that is the default is
 /// no loss.
-fn sample(request: &ir::Request, model: &Model, thinks: bool, body: &mut Body<'_>, losses: &mut Losses) {
+pub(crate) fn sampled(request: &ir::Request, model: &Model, thinks: bool, losses: &mut Losses) -> Sampled {
     let sampling = &request.sampling;
     let free = model.sampling && !thinks;
     let extra_top_k = request.extra.get("top_k").and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let top_k = sampling.top_k.or(extra_top_k);
-    body.temperature = sampling.temperature.filter(|_| free).map(|value| value.clamp(0.0, 1.0));
-    let one_sampler = model.one_sampler && body.temperature.is_some();
-    body.top_p = sampling.top_p.filter(|_| free && !one_sampler);
-    body.top_k = top_k.filter(|_| free);
+    let asked_top_k = sampling.top_k.or(extra_top_k);
+    let temperature = sampling.temperature.filter(|_| free).map(|value| value.clamp(0.0, 1.0));
+    let one_sampler = model.one_sampler && temperature.is_some();
+    let top_p = sampling.top_p.filter(|_| free && !one_sampler);
+    let top_k = asked_top_k.filter(|_| free);
     let lost = |asked: Option<f64>, sent: Option<f64>| asked.is_some_and(|value| value != 1.0) && asked != sent;
-    if lost(sampling.temperature, body.temperature) {
+    if lost(sampling.temperature, temperature) {
         losses.hint("temperature");
     }
-    if lost(sampling.top_p, body.top_p) {
+    if lost(sampling.top_p, top_p) {
         losses.hint("top_p");
     }
-    if top_k != body.top_k {
+    if asked_top_k != top_k {
         losses.hint("top_k");
     }
+    Sampled { temperature, top_p, top_k }
 }
 
 /// The vendor refuses stop texts of white space.
-fn stops<'a>(stop: &'a [String], losses: &mut Losses) -> Vec<&'a str> {
+pub(crate) fn stops<'a>(stop: &'a [String], losses: &mut Losses) -> Vec<&'a str> {
     let kept: Vec<&str> = stop.iter().map(String::as_str).filter(|text| !text.trim().is_empty()).collect();
     if kept.len() < stop.len() {
         losses.hint("stop");
@@ -202,7 +215,7 @@ fn service_tier(request: &ir::Request, losses: &mut Losses) -> Option<&'static s
 }
 
 /// Names what has no counterpart.
-fn refuse(request: &ir::Request, losses: &mut Losses) {
+pub(crate) fn refuse(request: &ir::Request, losses: &mut Losses) {
     let sampling = &request.sampling;
     if sampling.n.is_some_and(|n| n > 1) {
         losses.meaning("n");
@@ -219,7 +232,6 @@ fn refuse(request: &ir::Request, losses: &mut Losses) {
         ("presence_penalty", given(sampling.presence_penalty)),
         ("frequency_penalty", given(sampling.frequency_penalty)),
         ("verbosity", request.verbosity.is_some()),
-        ("metadata", !request.metadata.is_empty()),
         ("prompt_cache_key", request.cache_key.is_some()),
     ] {
         if lost {

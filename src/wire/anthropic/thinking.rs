@@ -33,7 +33,7 @@ const LEAST: u64 = 1024;
 
 /// What is asked of the model.
 #[derive(Debug, Default)]
-pub(super) struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     pub thinking: Option<Thinking<'a>>,
     pub effort: Option<&'static str>,
     pub max_tokens: u64,
@@ -41,7 +41,7 @@ pub(super) struct Plan<'a> {
 
 /// What else in the request bears on thinking.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Around {
+pub(crate) struct Around {
     /// A tool call is forced.
     pub forced: bool,
     /// The last turn's tool calls came without the thinking that led to them.
@@ -63,7 +63,7 @@ struct Given {
 // === impl Plan ===
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(reasoning: &Reasoning, model: &Model, around: Around, losses: &mut Losses) -> Self {
+    pub(crate) fn new(reasoning: &Reasoning, model: &Model, around: Around, losses: &mut Losses) -> Self {
         let asked_nothing = *reasoning == Reasoning::default();
         match model.thinking {
             _ if asked_nothing => Self::silent(around),
@@ -73,7 +73,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The client wrote Anthropic's own `thinking`: it passes as it is.
-    pub(super) fn given(raw: &'a RawValue, around: Around, losses: &mut Losses) -> Self {
+    pub(crate) fn given(raw: &'a RawValue, around: Around, losses: &mut Losses) -> Self {
         let given = serde_json::from_str::<Given>(raw.get()).ok().filter(|given| given.kind == "enabled");
         if given.is_some() && around.forced {
             losses.meaning("tool_choice");
@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Whether the answer is thought about, as far as the request says.
-    pub(super) fn thinks(&self) -> bool {
+    pub(crate) fn thinks(&self) -> bool {
         match &self.thinking {
             None => false,
             Some(Thinking::Raw(raw)) => {

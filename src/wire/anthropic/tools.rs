@@ -29,7 +29,7 @@ use crate::{
 
 /// The tool part of a request.
 #[derive(Debug, Default)]
-pub(super) struct Tools<'a> {
+pub(crate) struct Tools<'a> {
     pub tools: Vec<Tool<'a>>,
     pub choice: Option<ToolChoice<'a>>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Tools<'a> {
 // === impl Tools ===
 
 impl<'a> Tools<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         request: &'a ir::Request,
         model: &Model,
         names: &'a Names,
@@ -67,7 +67,7 @@ impl<'a> Tools<'a> {
         this
     }
 
-    pub(super) fn is_forced(&self) -> bool {
+    pub(crate) fn is_forced(&self) -> bool {
         self.choice.as_ref().is_some_and(|choice| matches!(choice.kind, "any" | "tool"))
     }
 
@@ -81,7 +81,7 @@ impl<'a> Tools<'a> {
 }
 
 /// The names the tools are filtered by. One required tool is named instead.
-fn allowed(request: &ir::Request) -> Option<&[String]> {
+pub(crate) fn allowed(request: &ir::Request) -> Option<&[String]> {
     match &request.tool_choice {
         Some(ir::ToolChoice::Allowed { names, required }) if !(*required && names.len() == 1) => Some(names),
         _ => None,
@@ -132,17 +132,7 @@ fn named(name: &str) -> ToolChoice<'_> {
 }
 
 fn write<'a>(tool: &'a ir::Tool, model: &Model, names: &'a Names, losses: &mut Losses) -> Tool<'a> {
-    let description = tool.description.as_deref().filter(|text| !text.is_empty());
-    let (description, input_schema) = match (tool.kind, tool.schema.as_deref()) {
-        (ToolKind::Function, Some(schema)) => (description.map(Cow::Borrowed), Schema::Raw(schema)),
-        (ToolKind::Function, None) => (description.map(Cow::Borrowed), Schema::Fixed(Fixed::Nothing)),
-        (ToolKind::Custom, Some(format)) if format.get().contains("grammar") => {
-            losses.hint("tools[].custom.format");
-            let format = format!("{}\nFormat of the input: {format}", description.unwrap_or_default());
-            (Some(Cow::Owned(format.trim_start().to_owned())), Schema::Fixed(Fixed::Text))
-        }
-        (ToolKind::Custom, _) => (description.map(Cow::Borrowed), Schema::Fixed(Fixed::Text)),
-    };
+    let (description, input_schema) = described(tool, losses);
     Tool {
         name: Cow::Borrowed(names.wire(&tool.name)),
         description,
@@ -152,8 +142,23 @@ fn write<'a>(tool: &'a ir::Tool, model: &Model, names: &'a Names, losses: &mut L
     }
 }
 
+/// A tool's description and the schema of its arguments, which is always an object's.
+pub(crate) fn described<'a>(tool: &'a ir::Tool, losses: &mut Losses) -> (Option<Cow<'a, str>>, Schema<'a>) {
+    let description = tool.description.as_deref().filter(|text| !text.is_empty());
+    match (tool.kind, tool.schema.as_deref()) {
+        (ToolKind::Function, Some(schema)) => (description.map(Cow::Borrowed), Schema::Raw(schema)),
+        (ToolKind::Function, None) => (description.map(Cow::Borrowed), Schema::Fixed(Fixed::Nothing)),
+        (ToolKind::Custom, Some(format)) if format.get().contains("grammar") => {
+            losses.hint("tools[].custom.format");
+            let format = format!("{}\nFormat of the input: {format}", description.unwrap_or_default());
+            (Some(Cow::Owned(format.trim_start().to_owned())), Schema::Fixed(Fixed::Text))
+        }
+        (ToolKind::Custom, _) => (description.map(Cow::Borrowed), Schema::Fixed(Fixed::Text)),
+    }
+}
+
 /// Strictness is kept where the line has it and takes the schema as it stands.
-fn is_strict(tool: &ir::Tool, model: &Model, losses: &mut Losses) -> bool {
+pub(crate) fn is_strict(tool: &ir::Tool, model: &Model, losses: &mut Losses) -> bool {
     if tool.strict != Some(true) {
         return false;
     }
