@@ -26,7 +26,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-pub use crate::config::{CredentialKind, Credentials, Entra, Google, Limits, Prices, ProviderSettings, Setting};
+pub use crate::config::{Aws, CredentialKind, Credentials, Entra, Google, Limits, Prices, ProviderSettings, Setting};
 pub use crate::dialect::Dialect;
 use crate::{
     config::Policy,

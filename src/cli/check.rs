@@ -103,7 +103,7 @@ fn summary(place: &Place, config: &Config, out: &mut dyn Write) -> io::Result<()
         let keys = match &provider.credentials {
             Credentials::Keys => count(provider.api_keys.len(), "key"),
             Credentials::Client => "the client's own credentials".to_owned(),
-            other @ (Credentials::Google(_) | Credentials::Aws | Credentials::Entra(_)) => {
+            other @ (Credentials::Google(_) | Credentials::Aws(_) | Credentials::Entra(_)) => {
                 format!("credentials of {}", other.name())
             }
         };

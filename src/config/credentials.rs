@@ -28,7 +28,7 @@ pub enum Credentials {
     /// The client brings its own, beside its key to the gateway (design section 6.10).
     Client,
     Google(Google),
-    Aws,
+    Aws(Aws),
     Entra(Entra),
 }
 
@@ -42,6 +42,15 @@ pub struct Google {
     pub well_known: Option<PathBuf>,
     /// Host of the metadata server, when it is not the usual one.
     pub metadata_host: Option<String>,
+}
+
+/// Where AWS's keys come from: its own order of places, from the environment to the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aws {
+    /// The profile of its files. `None`: `AWS_PROFILE`, else the default one.
+    pub profile: Option<String>,
+    /// What requests are signed for.
+    pub region: String,
 }
 
 /// Where Microsoft Entra's access tokens come from: a client secret if there is one, else a
@@ -80,10 +89,11 @@ impl CredentialKind {
 impl PartialEq for Credentials {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Keys, Self::Keys) | (Self::Client, Self::Client) | (Self::Aws, Self::Aws) => true,
+            (Self::Keys, Self::Keys) | (Self::Client, Self::Client) => true,
+            (Self::Aws(one), Self::Aws(other)) => one == other,
             (Self::Google(one), Self::Google(other)) => one == other,
             (Self::Entra(one), Self::Entra(other)) => one == other,
-            (Self::Keys | Self::Client | Self::Aws | Self::Google(_) | Self::Entra(_), _) => false,
+            (Self::Keys | Self::Client | Self::Aws(_) | Self::Google(_) | Self::Entra(_), _) => false,
         }
     }
 }
@@ -110,7 +120,7 @@ impl Credentials {
             Self::Keys => "key",
             Self::Client => "client",
             Self::Google(_) => "google",
-            Self::Aws => "aws",
+            Self::Aws(_) => "aws",
             Self::Entra(_) => "entra",
         }
     }

@@ -117,7 +117,8 @@ impl Config {
             all.push(self.line("credentials", name, &[section.key("credentials")], "the type's own way"));
         }
         let fields: &[(&str, bool)] = match &provider.credentials {
-            Credentials::Keys | Credentials::Client | Credentials::Aws => &[],
+            Credentials::Keys | Credentials::Client => &[],
+            Credentials::Aws(aws) => &[("profile", aws.profile.is_some())],
             Credentials::Google(google) => &[("credentials-file", google.file.is_some())],
             Credentials::Entra(entra) => &[
                 ("tenant-id", entra.tenant.is_some()),

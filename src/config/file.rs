@@ -195,6 +195,8 @@ pub(super) struct Provider {
     pub(super) api_version: Option<Text>,
     /// The names under which models are deployed, by model id. Default: their own ids.
     pub(super) deployments: BTreeMap<String, Text>,
+    /// With `aws` credentials, the profile of its files. Default: `AWS_PROFILE`.
+    pub(super) profile: Option<Text>,
     /// With `google` credentials, a JSON key file. Default: `GOOGLE_APPLICATION_CREDENTIALS`, else
     /// the file of the `gcloud` tool, else the machine's metadata server.
     pub(super) credentials_file: Option<Text>,

@@ -49,7 +49,7 @@ impl Config {
                 Credentials::Entra(entra) if entra.secret.is_none() => {
                     add("token-file", entra.token_file.as_ref(), Holds::Token);
                 }
-                Credentials::Keys | Credentials::Client | Credentials::Aws | Credentials::Entra(_) => {}
+                Credentials::Keys | Credentials::Client | Credentials::Aws(_) | Credentials::Entra(_) => {}
             }
         }
         all

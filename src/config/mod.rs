@@ -34,7 +34,7 @@ use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 pub use self::{
-    credentials::{CredentialKind, Credentials, Entra, Google},
+    credentials::{Aws, CredentialKind, Credentials, Entra, Google},
     document::Path,
     env::Env,
     explain::{Explained, Source, Sources},

@@ -128,6 +128,10 @@ pub enum RowDialect {
     Azure,
     /// By the maker of each model.
     Vertex,
+    /// Converse, and InvokeModel for Claude.
+    Bedrock,
+    /// By the model's vendor.
+    BedrockMantle,
 }
 
 /// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
@@ -351,6 +355,8 @@ impl Row {
             (RowDialect::Ollama, _) => &[Dialect::Ollama],
             (RowDialect::Gemini, _) => &[Dialect::Gemini],
             (RowDialect::Cohere, _) => &[Dialect::Cohere],
+            (RowDialect::Bedrock, _) => &[Dialect::BedrockConverse],
+            (RowDialect::BedrockMantle, _) => &[Dialect::OpenAiChat],
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod anthropic;
 pub mod azure;
+pub mod bedrock;
 pub mod builtin;
 pub mod catalogue;
 pub mod cohere;
@@ -33,6 +34,7 @@ use crate::{
 use self::{
     anthropic::Anthropic,
     azure::Azure,
+    bedrock::{Bedrock, mantle::Mantle},
     builtin::Builtin,
     catalogue::{Catalogue, Row, RowDialect, SettingRow},
     cohere::Cohere,
@@ -184,6 +186,8 @@ pub struct AwsKeys {
     pub access_key: String,
     pub secret_key: SecretString,
     pub session_token: Option<SecretString>,
+    /// What is signed for.
+    pub region: String,
 }
 
 /// What the configuration needs to know of a vendor before anything is called.
@@ -246,6 +250,8 @@ fn of_row(row: &'static Row) -> Box<dyn Provider> {
         RowDialect::Cohere => Box::new(Cohere { row }),
         RowDialect::Azure => Box::new(Azure { row }),
         RowDialect::Vertex => Box::new(Vertex { row }),
+        RowDialect::Bedrock => Box::new(Bedrock { row }),
+        RowDialect::BedrockMantle => Box::new(Mantle { row }),
     }
 }
 
@@ -385,7 +391,7 @@ pub(crate) mod tests {
     /// a dialect of its own.
     #[test]
     fn model_facts_belong_to_known_vendors() {
-        let later = ["bedrock", "voyage"];
+        let later = ["voyage"];
         let priced: HashSet<_> = include_str!("models.csv")
             .lines()
             .filter(|line| !line.starts_with('#'))

@@ -192,7 +192,14 @@ impl Provider for Vertex {
             (Dialect::OpenAiChat, Maker::Google(_) | Maker::Tuned(_) | Maker::Anthropic(_) | Maker::Other) => {
                 compatible::adjust(self.row, facts, body)
             }
-            (Dialect::OpenAiResponses | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere, _) => Vec::new(),
+            (
+                Dialect::OpenAiResponses
+                | Dialect::Ollama
+                | Dialect::Gemini
+                | Dialect::Cohere
+                | Dialect::BedrockConverse,
+                _,
+            ) => Vec::new(),
         }
     }
 

@@ -223,9 +223,12 @@ impl Source {
             Dialect::OpenAiChat | Dialect::OpenAiResponses if &*route.target.kind == "openai" => {
                 &["openai-beta", "traceparent", "tracestate"]
             }
-            Dialect::OpenAiChat | Dialect::OpenAiResponses | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => {
-                &["traceparent", "tracestate"]
-            }
+            Dialect::OpenAiChat
+            | Dialect::OpenAiResponses
+            | Dialect::Ollama
+            | Dialect::Gemini
+            | Dialect::Cohere
+            | Dialect::BedrockConverse => &["traceparent", "tracestate"],
             // A translated request has a version of its own, that of its words.
             Dialect::Anthropic if self.inbound.dialect == dialect => {
                 &["anthropic-version", "traceparent", "tracestate"]

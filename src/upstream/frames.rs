@@ -24,12 +24,18 @@ pub(super) struct BodyFrames<B> {
     framer: Framer,
     /// One that was looked at and given back.
     first: Option<Frame>,
+    /// What makes a frame of its dialect of one that wraps it.
+    unwrap: Option<fn(&Frame) -> Result<Frame>>,
     ended: bool,
 }
 
 impl<B> BodyFrames<B> {
     pub(super) fn new(body: B, framing: Framing, max_frame_bytes: usize) -> Self {
-        Self { body: Box::pin(body), framer: framing.framer(max_frame_bytes), first: None, ended: false }
+        Self { body: Box::pin(body), framer: framing.framer(max_frame_bytes), first: None, unwrap: None, ended: false }
+    }
+
+    pub(super) fn unwrapped(self, unwrap: fn(&Frame) -> Result<Frame>) -> Self {
+        Self { unwrap: Some(unwrap), ..self }
     }
 
     /// Gives back a frame, to come next again.
@@ -51,7 +57,12 @@ where
         }
         loop {
             match self.framer.next() {
-                Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Ok(frame)) => {
+                    let Some(unwrap) = self.unwrap else { return Poll::Ready(Some(Ok(frame))) };
+                    let frame = unwrap(&frame);
+                    self.ended |= frame.is_err();
+                    return Poll::Ready(Some(frame));
+                }
                 Some(Err(error)) => {
                     self.ended = true;
                     return Poll::Ready(Some(Err(Error::BadReply { message: error.to_string() })));

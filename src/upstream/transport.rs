@@ -31,9 +31,9 @@ use super::{
 use crate::{
     call::{Call, Connection, Expects, Reply, ReplyBody},
     error::{Clock, Error, Result},
-    framing::Frame,
+    framing::{Frame, Framing},
     providers::{self, builtin},
-    wire,
+    wire::{self, bedrock},
 };
 
 /// An error body is read up to here; its rest says nothing that its head does not.
@@ -107,7 +107,11 @@ where
     }
     if !head.status.is_success() {
         let text = read(body, MAX_ERROR_BYTES, Overrun::Cut).await.unwrap_or_default();
-        let error = dialect.error(head.status, &head.headers, &text);
+        // Bedrock words its errors its own way, whatever dialect the request was in.
+        let error = match bedrock::error::is_ours(&head.headers) {
+            true => bedrock::error::read(head.status, &head.headers, &text),
+            false => dialect.error(head.status, &head.headers, &text),
+        };
         return Err(providers::refine(&call.target.kind, error.into()));
     }
     if !call.stream || is_json(&head) {
@@ -119,7 +123,7 @@ where
         accepted.map_err(|error| providers::refine(&call.target.kind, error))?;
         return Ok(Reply { head, body: ReplyBody::Whole(whole) });
     }
-    let mut frames = BodyFrames::new(body, dialect.framing(), bounds.max_frame_bytes);
+    let mut frames = frames_of(call, &head, body, bounds.max_frame_bytes);
     let first = accepted(call, &mut frames).await?;
     frames.put_back(first);
     Ok(Reply { head, body: ReplyBody::Frames(Box::pin(frames)) })
@@ -138,10 +142,24 @@ async fn accepted(call: &Call, frames: &mut (impl Stream<Item = Result<Frame>> +
     }
 }
 
+/// The frames of a stream. A dialect of server-sent events may come in binary messages too, each of
+/// which then wraps one event.
+fn frames_of<B>(call: &Call, head: &http::response::Parts, body: B, max_frame_bytes: usize) -> BodyFrames<B> {
+    let framing = wire::upstream(call.dialect).framing();
+    if framing == Framing::Sse && has_type(head, b"application/vnd.amazon.eventstream") {
+        return BodyFrames::new(body, Framing::EventStream, max_frame_bytes).unwrapped(bedrock::chunks::unwrap);
+    }
+    BodyFrames::new(body, framing, max_frame_bytes)
+}
+
 fn is_json(head: &http::response::Parts) -> bool {
-    const JSON: &[u8] = b"application/json";
-    let start = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().get(..JSON.len()));
-    start.is_some_and(|start| start.eq_ignore_ascii_case(JSON))
+    has_type(head, b"application/json")
+}
+
+/// Whether the body is of this type, parameters aside.
+fn has_type(head: &http::response::Parts, kind: &[u8]) -> bool {
+    let start = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.as_bytes().get(..kind.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -7,8 +7,8 @@
 //! ([`ClientDialect::relay`]) or they are decoded and encoded ([`translate::Translate`]).
 
 pub mod anthropic;
-pub mod cohere;
 pub mod bedrock;
+pub mod cohere;
 pub mod embeddings;
 pub mod gemini;
 mod ids;

@@ -11,7 +11,8 @@ use sluis::providers::{PROVIDERS, builtin};
 
 use crate::fixtures::{all, entries, root};
 
-const FILES: [&str; 6] = ["SOURCE.md", "error.json", "request.json", "response.json", "stream.ndjson", "stream.sse"];
+const FILES: [&str; 7] =
+    ["SOURCE.md", "error.json", "request.json", "response.json", "stream.events", "stream.ndjson", "stream.sse"];
 
 #[test]
 fn every_provider_has_fixtures() {

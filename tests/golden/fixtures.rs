@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use http::StatusCode;
 use sluis::{
@@ -53,11 +55,30 @@ pub(crate) fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
     entries
 }
 
+/// One event a line, `name payload`, as Amazon's binary messages.
+fn binary(lines: &str) -> Bytes {
+    let mut bytes = Vec::new();
+    for (name, payload) in lines.lines().filter_map(|line| line.split_once(' ')) {
+        let header = |name: &'static str, value: &str| Header::new(name, HeaderValue::String(value.to_owned().into()));
+        let (kind, name) = name.split_once(':').unwrap_or(("event", name));
+        let name = if kind == "event" { header(":event-type", name) } else { header(":exception-type", name) };
+        let message = Message::new(payload.to_owned()).add_header(name).add_header(header(":message-type", kind));
+        write_message_to(&message, &mut bytes).unwrap();
+    }
+    bytes.into()
+}
+
 // === impl Fixture ===
 
 impl Fixture {
     pub(crate) fn read(&self, file: &str) -> Option<Bytes> {
         fs::read(self.path.join(file)).ok().map(Into::into)
+    }
+
+    /// The provider's stream as it stands on the wire.
+    pub(crate) fn stream(&self) -> Option<Bytes> {
+        let text = self.read("stream.sse").or_else(|| self.read("stream.ndjson"));
+        text.or_else(|| self.read("stream.events").map(|lines| binary(crate::text(&lines))))
     }
 
     pub(crate) fn files(&self) -> Vec<String> {
@@ -87,7 +108,7 @@ impl Fixture {
             Dialect::OpenAiChat | Dialect::OpenAiResponses => OPENAI_MODEL.into(),
             Dialect::Anthropic => ANTHROPIC_MODEL.into(),
             // Only ever asked of its own fixtures.
-            Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => request.into(),
+            Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => request.into(),
         }
     }
 

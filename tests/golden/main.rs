@@ -63,7 +63,7 @@ fn page(fixture: &Fixture) -> Page {
     if let Some(response) = fixture.read("response.json") {
         answers::write(fixture, &response, &mut page);
     }
-    if let Some(stream) = fixture.read("stream.sse").or_else(|| fixture.read("stream.ndjson")) {
+    if let Some(stream) = fixture.stream() {
         streams::write(fixture, &stream, &mut page);
     }
     if let Some(error) = fixture.read("error.json") {

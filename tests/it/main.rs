@@ -13,6 +13,7 @@
 mod support;
 
 mod anthropic;
+mod bedrock;
 mod clouds;
 mod cohere;
 mod config_reload;

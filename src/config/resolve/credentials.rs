@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::context::Context;
 use crate::config::{
-    CredentialKind, Credentials, Entra, Google, KnownKind, document::Path, file, known::nearest, report::Fault,
+    Aws, CredentialKind, Credentials, Entra, Google, KnownKind, document::Path, file, known::nearest, report::Fault,
 };
 
 /// The way that every kind of provider takes.
@@ -27,6 +27,7 @@ pub(super) fn decide(
     };
     let fields = [
         ("api-key", set.api_key.is_some(), matches!(chosen, Credentials::Keys)),
+        ("profile", set.profile.is_some(), matches!(chosen, Credentials::Aws(_))),
         ("credentials-file", set.credentials_file.is_some(), matches!(chosen, Credentials::Google(_))),
         ("tenant-id", set.tenant_id.is_some(), matches!(chosen, Credentials::Entra(_))),
         ("client-id", set.client_id.is_some(), matches!(chosen, Credentials::Entra(_))),
@@ -69,9 +70,15 @@ fn of(kind: CredentialKind, set: &file::Provider, path: &Path, cx: &mut Context<
     match kind {
         CredentialKind::Key => Credentials::Keys,
         CredentialKind::Google => Credentials::Google(google(set, path, cx)),
-        CredentialKind::Aws => Credentials::Aws,
+        CredentialKind::Aws => Credentials::Aws(aws(set, path, cx)),
         CredentialKind::Entra => Credentials::Entra(entra(set, path, cx)),
     }
+}
+
+/// The region is a setting, and comes with those.
+fn aws(set: &file::Provider, path: &Path, cx: &mut Context<'_>) -> Aws {
+    let profile = set.profile.as_ref().and_then(|text| cx.text(&path.key("profile"), text));
+    Aws { profile, region: String::new() }
 }
 
 /// Google's order of places (application default credentials).

@@ -11,7 +11,7 @@ use super::{
     settings::{self, Settled, settings},
 };
 use crate::config::{
-    BUILTIN, Credentials, Known, KnownKind, Limits, ProviderConfig, ProviderSettings, Rules,
+    BUILTIN, Credentials, Known, KnownKind, Limits, ProviderConfig, ProviderSettings, Rules, Setting,
     document::Path,
     file::{self, File},
     known::nearest,
@@ -114,8 +114,14 @@ fn provider(name: &str, set: &file::Provider, globals: &Globals, cx: &mut Contex
         None | Some(Credentials::Keys) => api_keys(set, kind, &path, cx),
         Some(_) => Vec::new(),
     };
-    let credentials = credentials::decide(chosen, &api_keys, set, kind, &path, cx);
+    let mut credentials = credentials::decide(chosen, &api_keys, set, kind, &path, cx);
     let Settled { settings, origins } = settings(set, kind, &path, cx);
+    if let Credentials::Aws(aws) = &mut credentials {
+        match &settings.region {
+            Some(region) => aws.region.clone_from(region),
+            None => settings::missing(Setting::Region, kind, &path, cx),
+        }
+    }
     let base_url = match set.base_url {
         Some(_) => written_url,
         None => standing_url(kind, &settings, &path, cx),

@@ -74,6 +74,8 @@ impl Provider for Compatible {
             Dialect::Ollama => "api/chat".into(),
             Dialect::Gemini => return gemini::path(ask.model, ask.stream),
             Dialect::Cohere => "v2/chat".into(),
+            // No row of this kind speaks it.
+            Dialect::BedrockConverse => "converse".into(),
         })
     }
 
@@ -88,9 +90,12 @@ impl Provider for Compatible {
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
-            Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere => {
-                Vec::new()
-            }
+            Dialect::OpenAiResponses
+            | Dialect::Anthropic
+            | Dialect::Ollama
+            | Dialect::Gemini
+            | Dialect::Cohere
+            | Dialect::BedrockConverse => Vec::new(),
         }
     }
 

@@ -5,6 +5,8 @@
 //! readiness does not wait for it. Which source a provider has is the configuration's to say; here
 //! is how each is asked.
 
+#[cfg(feature = "bedrock")]
+mod aws;
 mod entra;
 mod google;
 mod kept;
@@ -23,7 +25,7 @@ pub use self::{
 };
 use super::transport::Clients;
 use crate::{
-    call::{Connection, Credentials},
+    call::{Aws, Connection, Credentials},
     providers::Credential,
 };
 
@@ -58,6 +60,29 @@ pub fn source(from: &Credentials) -> Option<Box<dyn Source>> {
     match from {
         Credentials::Google(places) => Some(Box::new(google::Google::new(places.clone()))),
         Credentials::Entra(places) => Some(Box::new(entra::Entra::new(places.clone()))),
-        Credentials::Keys | Credentials::Client | Credentials::Aws => None,
+        Credentials::Aws(from) => Some(aws(from)),
+        Credentials::Keys | Credentials::Client => None,
+    }
+}
+
+#[cfg(feature = "bedrock")]
+fn aws(from: &Aws) -> Box<dyn Source> {
+    Box::new(aws::Chain::new(from.clone()))
+}
+
+#[cfg(not(feature = "bedrock"))]
+fn aws(_: &Aws) -> Box<dyn Source> {
+    Box::new(Absent)
+}
+
+/// Stands for a source that this binary was built without.
+#[cfg(not(feature = "bedrock"))]
+#[derive(Debug)]
+struct Absent;
+
+#[cfg(not(feature = "bedrock"))]
+impl Source for Absent {
+    fn fetch<'a>(&'a self, _by: &'a Wire<'a>) -> Fetching<'a> {
+        Box::pin(async { Err("this binary was built without the feature `bedrock`; use an API key".into()) })
     }
 }

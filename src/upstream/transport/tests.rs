@@ -440,3 +440,49 @@ async fn lists_are_bounded() {
     let error = failed(clients.fetch(&plain(), get(&url), Duration::from_secs(20)).await);
     assert!(matches!(error, Error::BadReply { .. }), "{error:?}");
 }
+
+/// One of Amazon's binary messages.
+fn message(event: &'static str, payload: &str) -> Vec<u8> {
+    use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+    let (kind, name) = event.split_once(' ').unwrap();
+    let header = |name: &'static str, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
+    let named = if kind == "event" { header(":event-type", name) } else { header(":exception-type", name) };
+    let message = Message::new(payload.to_owned()).add_header(named).add_header(header(":message-type", kind));
+    let mut bytes = Vec::new();
+    aws_smithy_eventstream::frame::write_message_to(&message, &mut bytes).unwrap();
+    bytes
+}
+
+/// A model's own events in binary messages are its dialect's frames, and an exception among them is
+/// an error with its own status (rule E2); so are the service's error responses.
+#[tokio::test]
+async fn binary_messages_may_wrap_events() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let chunk = |own: &str| message("event chunk", &format!(r#"{{"bytes":"{}","p":"ab"}}"#, STANDARD.encode(own)));
+    let ask = async |head: &'static str, body: Vec<u8>, stream: bool| {
+        let url = upstream(vec![[head.as_bytes(), &body].concat()]).await;
+        let dialect = Dialect::Anthropic;
+        transport().call(Call { dialect, ..call(&url, stream, plain()) }).await
+    };
+    let stream = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\nconnection: close\r\n\r\n";
+    let start = r#"{"type":"message_start","message":{}}"#;
+    let slow = || message("exception throttlingException", r#"{"message":"Slow down."}"#);
+
+    let url_body = [chunk(r#"{"type":"ping"}"#), chunk(start), slow()].concat();
+    let ReplyBody::Frames(frames) = ask(stream, url_body, true).await.unwrap().body else { panic!() };
+    let frames: Vec<_> = frames.collect().await;
+    let first = frames[0].as_ref().unwrap();
+    assert_eq!((first.event.as_deref(), &*first.data), (Some(&b"message_start"[..]), start.as_bytes()));
+    let Some(Err(Error::Upstream(error))) = frames.get(1) else { panic!("{frames:?}") };
+    assert_eq!((error.class, error.message.as_str()), (Class::RateLimit, "Slow down."));
+    assert_eq!(frames.len(), 2);
+
+    assert_eq!(failed(ask(stream, slow(), true).await).status(), StatusCode::TOO_MANY_REQUESTS);
+    let refused =
+        http("400 Bad Request", "x-amzn-errortype: ValidationException\r\n", br#"{"message":"Input is too long."}"#);
+    let error = failed(ask("", refused, false).await);
+    assert_eq!(
+        (error.message().as_str(), error.kind().code.as_deref()),
+        ("Input is too long.", Some("context_length_exceeded"))
+    );
+}

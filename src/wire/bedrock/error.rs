@@ -33,8 +33,8 @@ struct Body {
 /// Reads an error response.
 pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
-    let header = headers.get(TYPE_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut error = written(status, header.or(body.kind), body.message, body.original);
+    let header = headers.get(TYPE_HEADER).and_then(|value| value.to_str().ok());
+    let mut error = written(status, header.or(body.kind.as_deref()), body.message, body.original);
     error.retry_after = retry_after(headers);
     error.limits = limit_headers(headers);
     error.request_id = request_id(headers);
@@ -55,17 +55,12 @@ pub fn in_stream(frame: &Frame) -> Option<Error> {
         "error" => Body { message: String::from_utf8(frame.data.to_vec()).ok(), ..Body::default() },
         _ => return None,
     };
-    Some(written(status_of(name), Some(name.to_owned()), body.message, body.original).into())
+    Some(written(status_of(name), Some(name), body.message, body.original).into())
 }
 
-fn written(
-    status: StatusCode,
-    kind: Option<String>,
-    message: Option<String>,
-    original: Option<String>,
-) -> UpstreamError {
+fn written(status: StatusCode, kind: Option<&str>, message: Option<String>, original: Option<String>) -> UpstreamError {
     let said = |text: &String| !text.trim().is_empty();
-    let kind = kind.as_deref().map(bare).filter(|kind| !kind.is_empty()).map(str::to_owned);
+    let kind = kind.map(bare).filter(|kind| !kind.is_empty()).map(str::to_owned);
     let message = message.filter(said).or(original.filter(said)).or_else(|| kind.clone());
     let mut error = UpstreamError::new(status, message.unwrap_or_else(|| neutral_message(status)));
     error.class = class(status, kind.as_deref().unwrap_or_default(), &error.message);

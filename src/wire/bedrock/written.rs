@@ -60,7 +60,7 @@ fn asking(messages: impl Into<Vec<Message>>) -> Request {
 }
 
 fn encode(request: &Request, model: &str) -> Encoded {
-    Converse.encode(request, &Facts { model, stream: request.stream, max_output_tokens: None }).unwrap()
+    Converse.encode(request, &Facts { model, stream: request.stream, ..Facts::default() }).unwrap()
 }
 
 fn text(encoded: &Encoded) -> &str {

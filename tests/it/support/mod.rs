@@ -2,6 +2,7 @@
 //! byte and when it came. Everything stays on 127.0.0.1, and every wait has a bound.
 
 pub(crate) mod anthropic;
+pub(crate) mod bedrock;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod gemini;

@@ -131,7 +131,14 @@ impl Script {
     }
 
     pub(crate) fn sse_with(headers: &[(&str, &str)]) -> Self {
-        let mut all = vec![("content-type", "text/event-stream; charset=utf-8"), ("transfer-encoding", "chunked")];
+        let mut all = vec![("content-type", "text/event-stream; charset=utf-8")];
+        all.extend_from_slice(headers);
+        Self::chunked(&all)
+    }
+
+    /// The head of a stream of any type, chunked.
+    pub(crate) fn chunked(headers: &[(&str, &str)]) -> Self {
+        let mut all = vec![("transfer-encoding", "chunked")];
         all.extend_from_slice(headers);
         Self::default().head("HTTP/1.1", 200, &all)
     }
