@@ -158,6 +158,8 @@ pub struct Notes {
     /// The caller's own limits after admission.
     pub limits: Vec<LimitState>,
     pub upstream_request_id: Option<String>,
+    /// The answer is a guess of ours (rule A2).
+    pub estimated: bool,
 }
 
 /// One limit's state, for the `x-ratelimit-*` headers.

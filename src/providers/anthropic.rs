@@ -13,6 +13,7 @@ use super::{Ask, Credential, Provider, catalogue::Row, compatible};
 use crate::{
     call::Dialect,
     error::{Result, UpstreamError},
+    wire::count::{CountOffer, Format},
 };
 
 const VERSION: &str = "anthropic-version";
@@ -35,6 +36,10 @@ impl Provider for Anthropic {
 
     fn path(&self, _ask: &Ask<'_>) -> Result<Cow<'static, str>> {
         Ok("messages".into())
+    }
+
+    fn counting(&self, _model: &str) -> Option<CountOffer> {
+        Some(CountOffer { format: Format::Anthropic, path: "messages/count_tokens".into() })
     }
 
     fn sign(&self, with: Option<&Credential>, _now: SystemTime, request: &mut http::Request<Bytes>) -> Result<()> {

@@ -13,7 +13,10 @@ use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatibl
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
-    wire::embeddings::Format,
+    wire::{
+        count::{self, CountOffer},
+        embeddings::Format,
+    },
 };
 
 /// Texts that one request may hold.
@@ -44,6 +47,11 @@ impl Provider for Gemini {
 
     fn sign(&self, with: Option<&Credential>, _now: SystemTime, request: &mut http::Request<Bytes>) -> Result<()> {
         compatible::sign(self.row.auth, with, request)
+    }
+
+    fn counting(&self, model: &str) -> Option<CountOffer> {
+        let path = resource(model).ok()? + ":countTokens";
+        Some(CountOffer { format: count::Format::Gemini, path: path.into() })
     }
 
     fn embeddings(&self, model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {

@@ -26,7 +26,9 @@ use crate::{
     call::{CredentialKind, Dialect, ProviderSettings, Setting},
     error::{Error, Result, UpstreamError},
     wire::{
-        Facts, Host, Loss, embeddings,
+        Facts, Host, Loss,
+        count::CountOffer,
+        embeddings,
         json::{Edits, Object},
     },
 };
@@ -112,6 +114,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn adjust_embeddings(&self, body: &mut Edits<'_>) -> Vec<Loss> {
         let _ = body;
         Vec::new()
+    }
+    /// Where it counts a prompt's tokens for this model; `None` where it does not.
+    fn counting(&self, model: &str) -> Option<CountOffer> {
+        let _ = model;
+        None
     }
     /// Whether it takes this flag of Anthropic's `anthropic-beta`, where it speaks that dialect.
     fn takes_beta(&self, flag: &str) -> bool {

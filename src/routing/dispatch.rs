@@ -13,6 +13,7 @@
 //! Cost per call: one load of the table, the plan (shared routes), the request's headers, and the
 //! boxed futures of the layers.
 
+mod count;
 mod embed;
 
 use std::{
@@ -101,10 +102,10 @@ enum Worth {
 }
 
 /// What one target is asked.
-#[expect(clippy::large_enum_variant, reason = "one per call; a box would cost every chat call an allocation")]
 enum Request {
     Answer(Prepared),
     Embeddings(embed::Parts),
+    Count(count::Count),
 }
 
 /// An accepted reply in the client's dialect.
@@ -233,10 +234,13 @@ impl Walk {
     }
 
     fn prepare(&mut self, route: &Route) -> Result<Request> {
-        if self.source.inbound.endpoint == Endpoint::Embeddings {
-            return Ok(Request::Embeddings(self.source.embeddings(route)?));
-        }
-        Ok(Request::Answer(self.source.prepare(route)?))
+        Ok(match self.source.inbound.endpoint {
+            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => {
+                Request::Answer(self.source.prepare(route)?)
+            }
+            Endpoint::Embeddings => Request::Embeddings(self.source.embeddings(route)?),
+            Endpoint::CountTokens => Request::Count(self.source.count(route)?),
+        })
     }
 
     async fn ask(&mut self, route: &Route, request: Request) -> Result<Readied> {
@@ -254,6 +258,7 @@ impl Walk {
                 self.ready(reply, prepared)
             }
             Request::Embeddings(parts) => self.embed(route, parts).await,
+            Request::Count(count) => self.count(route, count).await,
         }
     }
 
@@ -470,7 +475,7 @@ fn refuses_proof(prepared: &Prepared, error: &Error) -> bool {
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => Expects::Answer,
-        Endpoint::Embeddings => Expects::Document,
+        Endpoint::Embeddings | Endpoint::CountTokens => Expects::Document,
     }
 }
 

@@ -74,6 +74,16 @@ pub(super) fn messages(headers: &HeaderMap, body: &[u8]) -> Result<Probe> {
     })
 }
 
+/// Reads the head fields of a question for a prompt's tokens ("Count tokens", read November 2026).
+/// Nothing is generated, so no tokens are charged.
+pub(super) fn count_tokens(headers: &HeaderMap, body: &[u8]) -> Result<Probe> {
+    let object = Object::parse(body)?;
+    let model = model(&object)?;
+    turns(&object)?;
+    of_version(headers, &object)?;
+    Ok(Probe { model, stream: false, include_usage: false, estimate: Estimate::default() })
+}
+
 /// The later version of the interface refuses to be told how to draw tokens. The vendor says so
 /// itself; other targets' clients hear the same.
 fn of_version(headers: &HeaderMap, object: &Object<'_>) -> Result<()> {

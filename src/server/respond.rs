@@ -31,6 +31,7 @@ static X_UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-r
 static X_SLUIS_TARGET: HeaderName = HeaderName::from_static("x-sluis-target");
 static X_SLUIS_ATTEMPTS: HeaderName = HeaderName::from_static("x-sluis-attempts");
 static X_SLUIS_DROPPED: HeaderName = HeaderName::from_static("x-sluis-dropped");
+static X_SLUIS_ESTIMATE: HeaderName = HeaderName::from_static("x-sluis-estimate");
 static X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
@@ -155,6 +156,9 @@ fn head(arrival: &Arrival, dialect: Dialect, notes: &Notes) -> HeaderMap {
     }
     if !notes.dropped.is_empty() {
         insert_text(&mut headers, &X_SLUIS_DROPPED, Some(&notes.dropped.join(",")));
+    }
+    if notes.estimated {
+        headers.insert(&X_SLUIS_ESTIMATE, HeaderValue::from_static("true"));
     }
     insert_text(&mut headers, &X_UPSTREAM_REQUEST_ID, notes.upstream_request_id.as_deref());
     for limit in &notes.limits {
@@ -286,6 +290,7 @@ mod tests {
                 LimitState { name: "tokens", limit: 9, remaining: 0, reset: Duration::from_millis(90_120) },
             ],
             upstream_request_id: Some("req_1".into()),
+            estimated: true,
         };
         let arrival = Arrival::new(&headers);
         let response = json(&arrival, Dialect::OpenAiChat, &notes, Bytes::from_static(b"{}"));
@@ -296,6 +301,7 @@ mod tests {
             ("x-sluis-attempts", "3".into()),
             ("x-sluis-dropped", "seed,logitbias:1".into()),
             ("x-upstream-request-id", "req_1".into()),
+            ("x-sluis-estimate", "true".into()),
             ("x-ratelimit-limit-requests", "60".into()),
             ("x-ratelimit-remaining-requests", "59".into()),
             ("x-ratelimit-reset-requests", "1s".into()),

@@ -58,6 +58,9 @@ fn anthropics() -> Router<Arc<Server>> {
         .route("/v1/messages", post(messages::create))
         .route("/messages", post(messages::create))
         .route("/{provider}/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
+        .route("/messages/count_tokens", post(messages::count_tokens))
+        .route("/{provider}/v1/messages/count_tokens", post(messages::count_tokens))
         .layer(CatchPanicLayer::custom(|panic| recover("/v1/messages", panic)))
 }
 

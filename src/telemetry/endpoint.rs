@@ -11,6 +11,7 @@ pub enum Endpoint {
     Embeddings,
     Messages,
     Responses,
+    CountTokens,
 }
 
 /// The metrics of one model and target, looked up per endpoint when one first calls it.
@@ -25,7 +26,8 @@ pub struct PlaceMetrics {
 
 impl Endpoint {
     /// Each at its own place.
-    pub const ALL: [Self; 4] = [Self::ChatCompletions, Self::Embeddings, Self::Messages, Self::Responses];
+    pub const ALL: [Self; 5] =
+        [Self::ChatCompletions, Self::Embeddings, Self::Messages, Self::Responses, Self::CountTokens];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Endpoint {
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::Responses => "responses",
+            Self::CountTokens => "count_tokens",
         }
     }
 }

@@ -21,6 +21,9 @@ mod fixtures;
 mod invariants;
 #[path = "../shared/responses_lifecycle.rs"]
 mod lifecycle;
+mod messages;
+#[path = "../shared/messages_lifecycle.rs"]
+mod messages_lifecycle;
 mod requests;
 mod responses;
 mod streams;

@@ -68,7 +68,7 @@ fn every_answer_passes_the_rules_of_responses() {
 }
 
 /// The frames of a stream from the one on that proves it accepted; `None` when it is refused.
-fn accepted(fixture: &Fixture, stream: &Bytes) -> Option<Vec<Frame>> {
+pub(crate) fn accepted(fixture: &Fixture, stream: &Bytes) -> Option<Vec<Frame>> {
     let mut frames = frames(fixture, stream, stream.len()).into_iter();
     while let Some(frame) = frames.next() {
         if fixture.upstream().accepts(&frame).ok()? {

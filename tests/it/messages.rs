@@ -8,7 +8,7 @@ use crate::support::{
     Client, Gateway, Reply, Script, Upstream,
     anthropic::{self as ant, delta, end, error, event, message_start, start, stop, text, tool},
     gateway::{anthropic, openai, provider},
-    messages_lifecycle::{judge, message},
+    messages_lifecycle::judge,
     openai::{self as chat, c, chunk, completion, finish, role},
 };
 
@@ -29,6 +29,13 @@ async fn send(gateway: &Gateway, headers: &[(&str, &str)], body: &Value) -> Clie
 
 async fn create(gateway: &Gateway, body: &Value) -> Reply {
     send(gateway, &[], body).await.whole().await
+}
+
+/// Reads a stream that must be whole and without an error, and returns its message.
+fn message(stream: &str) -> Value {
+    let told = judge(stream).unwrap_or_else(|why| panic!("{why}\n{stream}"));
+    assert!(told.complete && told.error.is_none(), "{stream}");
+    told.message
 }
 
 /// The whole configuration: both upstreams, one try each.
@@ -419,6 +426,84 @@ async fn paths_and_refusals_are_anthropics() {
     }
     let wrong = gateway.send("GET", "/v1/messages", &[key], b"").await.whole().await;
     assert_eq!((wrong.status, &wrong.json()["type"]), (405, &json!("error")));
+}
+
+/// A2, regression 71: the vendor counts where it can, in its own bytes.
+#[tokio::test]
+async fn the_vendor_counts_its_own_prompts() {
+    let counted = Script::body(200, &[("content-type", "application/json")], br#"{ "input_tokens":123 }"#);
+    let gemini_counts = Script::json(200, &json!({"totalTokens": 77}));
+    let claude = Upstream::scripted([counted, Script::json(404, &error("not_found_error", "model: x"))]).await;
+    let gemini = Upstream::scripted([gemini_counts]).await;
+    let gateway = Gateway::start(&format!("{}{}", anthropic(&claude), provider("g", "gemini", &gemini))).await;
+    let count = async |model: &str| {
+        let headers =
+            [("content-type", "application/json"), ("anthropic-version", "2026-10-21"), ("anthropic-beta", "b")];
+        let body =
+            json!({"model": model, "system": "S", "messages": [{"role": "user", "content": "hello"}]}).to_string();
+        gateway.send("POST", "/v1/messages/count_tokens?beta=true", &headers, body.as_bytes()).await.whole().await
+    };
+    let reply = count(CLAUDE).await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, r#"{ "input_tokens":123 }"#));
+    assert_eq!(reply.header("x-sluis-estimate"), None);
+    let asked = claude.request(0);
+    assert_eq!((asked.path.as_str(), asked.header("anthropic-beta")), ("/v1/messages/count_tokens", Some("b")));
+    assert_eq!(asked.json()["model"], "claude-haiku-4-5");
+    assert_eq!(count(CLAUDE).await.status, 404);
+    let reply = count("g/gemini-3-flash").await;
+    assert_eq!((reply.status, reply.json()), (200, json!({"input_tokens": 77})), "{}", reply.text());
+    let asked = gemini.request(0);
+    assert!(asked.path.ends_with("models/gemini-3-flash:countTokens"), "{}", asked.path);
+    assert_eq!(asked.json()["generateContentRequest"]["model"], "models/gemini-3-flash");
+    assert!(asked.text().contains("hello"), "{}", asked.text());
+}
+
+/// A2, regression 71: elsewhere a marked guess, of instructions and tools as well; nobody is asked.
+#[tokio::test]
+async fn other_prompts_are_guessed() {
+    let upstream = Upstream::scripted([]).await;
+    let gateway = Gateway::start(&openai(&upstream)).await;
+    let count = async |body: &Value| {
+        let headers = [("content-type", "application/json")];
+        gateway.send("POST", "/v1/messages/count_tokens", &headers, body.to_string().as_bytes()).await.whole().await
+    };
+    let mut body = json!({"model": OTHER, "messages": [{"role": "user", "content": "hello"}]});
+    let reply = count(&body).await;
+    assert_eq!((reply.status, reply.header("x-sluis-estimate")), (200, Some("true")), "{}", reply.text());
+    let tokens = |reply: &Reply| reply.json()["input_tokens"].as_u64().unwrap();
+    let bare = tokens(&reply);
+    body["system"] = "word ".repeat(1000).into();
+    let with_system = tokens(&count(&body).await);
+    body["tools"] = json!([{"name": "f", "input_schema": {"type": "object", "description": "word ".repeat(1000)}}]);
+    let with_tools = tokens(&count(&body).await);
+    assert!(with_system > bare + 1000 && with_tools > with_system + 1000, "{bare} {with_system} {with_tools}");
+    assert_eq!(upstream.count(), 0);
+    body["model"] = "none".into();
+    let reply = count(&body).await;
+    assert_eq!((reply.status, &reply.json()["error"]["type"]), (404, &json!("not_found_error")));
+}
+
+/// A4, regression 73: the client's own token goes up untouched, with no key of ours beside it; what
+/// the vendor says of it is the client's to hear.
+#[tokio::test]
+async fn a_clients_own_token_passes() {
+    let answer = ant::message(&json!([{"type": "text", "text": "hi"}]), "end_turn");
+    let refusal = error("authentication_error", "OAuth token has expired.");
+    let upstream = Upstream::scripted([Script::json(200, &answer), Script::json(401, &refusal)]).await;
+    let base = upstream.url("/v1");
+    let config = format!(
+        "[keys.ci]\nsecret = \"sk-ci-0123456789abcdef\"\n[providers.ant]\ntype = \"anthropic\"\n\
+         base-url = \"{base}\"\ncredentials = \"client\"\n"
+    );
+    let gateway = Gateway::start(&config).await;
+    let headers = [("x-sluis-key", "sk-ci-0123456789abcdef"), ("authorization", "Bearer sk-ant-oat-X")];
+    let reply = send(&gateway, &headers, &ask(CLAUDE, false)).await.whole().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let request = upstream.request(0);
+    assert_eq!(request.header("authorization"), Some("Bearer sk-ant-oat-X"));
+    assert_eq!((request.header("x-api-key"), request.header("x-sluis-key")), (None, None));
+    let reply = send(&gateway, &headers, &ask(CLAUDE, false)).await.whole().await;
+    assert_eq!((reply.status, &reply.json()["error"]["type"]), (401, &json!("authentication_error")));
 }
 
 /// The list of models in the form of whoever asks.

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod gemini;
 pub(crate) mod http;
+#[path = "../../shared/messages_lifecycle.rs"]
 pub(crate) mod messages_lifecycle;
 pub(crate) mod openai;
 pub(crate) mod responses;

@@ -11,7 +11,7 @@
 mod encoder;
 mod error;
 #[cfg(test)]
-#[path = "../../../../tests/it/support/messages_lifecycle.rs"]
+#[path = "../../../../tests/shared/messages_lifecycle.rs"]
 mod lifecycle;
 mod media;
 mod mend;

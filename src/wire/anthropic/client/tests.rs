@@ -8,11 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    super::golden,
-    lifecycle::{judge, message},
-    *,
-};
+use super::{super::golden, lifecycle::judge, *};
 use crate::{
     error::{Class, Clock, UpstreamError},
     framing::sse::Framer,
@@ -32,6 +28,13 @@ fn encoded(events: &[Event]) -> String {
     events.iter().for_each(|event| encoder.event(event, &mut out));
     encoder.finish(&mut out);
     String::from_utf8(out.to_vec()).unwrap()
+}
+
+/// Reads a stream that must be whole and without an error, and returns its message.
+fn message(stream: &str) -> Value {
+    let told = judge(stream).unwrap_or_else(|why| panic!("{why}\n{stream}"));
+    assert!(told.complete && told.error.is_none(), "{stream}");
+    told.message
 }
 
 fn start() -> Event {

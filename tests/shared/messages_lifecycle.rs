@@ -56,13 +56,6 @@ pub(crate) fn judge(stream: &str) -> Result<Told, String> {
     Ok(judge.told)
 }
 
-/// Reads a stream that must be whole and without an error, and returns its message.
-pub(crate) fn message(stream: &str) -> Value {
-    let told = judge(stream).unwrap_or_else(|why| panic!("{why}\n{stream}"));
-    assert!(told.complete && told.error.is_none(), "{stream}");
-    told.message
-}
-
 impl Judge {
     fn event(&mut self, name: &str, data: &Value) -> Result<(), String> {
         if self.told.complete || self.told.error.is_some() {
