@@ -185,11 +185,14 @@ impl Gateway {
     pub async fn shutdown(self) {
         self.house.lifecycle.drain();
         drop(self.stop);
+        let begun = tokio::time::Instant::now();
+        let served = self.serving.await;
+        // Only now, since what was open has been kept until its end. Answers that nobody waits for
+        // have what is left of the same time.
         self.end_work.cancel();
         let mut working = self.working;
-        let limit = self.house.fixed.drain;
-        // Answers that nobody waits for have as long as those that somebody does.
-        let (served, worked) = tokio::join!(self.serving, tokio::time::timeout(limit, &mut working));
+        let left = self.house.fixed.drain.saturating_sub(begun.elapsed());
+        let worked = tokio::time::timeout(left, &mut working).await;
         self.house.lifecycle.cut();
         let worked = match worked {
             Ok(worked) => worked,

@@ -268,6 +268,33 @@ async fn a_stop_keeps_what_had_come() {
     assert_eq!(text(&kept), "half");
 }
 
+/// K5: what ends during the drain is kept whole, and what the drain limit cuts off as incomplete.
+#[tokio::test]
+async fn open_streams_are_kept_to_their_end() {
+    for is_cut in [false, true] {
+        let gate = Gate::closed();
+        let script = if is_cut { Script::sse().frames([c("one")]).hang() } else { held(&gate) };
+        let upstream = Upstream::scripted([script]).await;
+        let drain = if is_cut { "300ms" } else { "20s" };
+        let config = format!("{}[server]\ndrain = \"{drain}\"\n[store]\npath = \"s.db\"\n", openai(&upstream));
+        let mut gateway = Gateway::start(&config).await;
+        let mut client =
+            gateway.send_json("k", "POST", "/v1/responses", &hello("up/m", &json!({"stream": true}))).await;
+        let mut answer = client.answer().await;
+        answer.until("\"one\"").await;
+        gateway.signal("TERM");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        gate.open();
+        let stream = events(&answer.whole().await);
+        drop(client);
+        assert_eq!(gateway.exit().await.code(), Some(0));
+        let gateway = gateway.started_again(&config).await;
+        let kept = get(&gateway, &format!("/v1/responses/{}", stream[0]["response"]["id"].as_str().unwrap())).await;
+        let expected = if is_cut { ("incomplete", "one") } else { ("completed", "one two") };
+        assert_eq!((kept["status"].as_str().unwrap(), text(&kept)), expected);
+    }
+}
+
 /// `kill -9` in mid-answer: what had been told is there, what was under way is marked, nothing else
 /// has changed, and the conversation goes on.
 #[tokio::test]
