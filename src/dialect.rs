@@ -5,6 +5,8 @@
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenAiChat,
+    /// OpenAI's legacy completions.
+    OpenAiCompletions,
     /// OpenAI Responses.
     OpenAiResponses,
     /// Anthropic Messages.

@@ -64,6 +64,8 @@ pub struct Row {
     pub local: Option<Local>,
     #[serde(default)]
     pub dialect: RowDialect,
+    /// It has OpenAI's legacy completions.
+    pub completions: Option<Completions>,
     /// It speaks OpenAI's Responses as well.
     pub responses: Option<Responses>,
     /// What it does differently in a request.
@@ -132,6 +134,16 @@ pub enum RowDialect {
     Bedrock,
     /// By the model's vendor.
     BedrockMantle,
+}
+
+/// A vendor's legacy completions, which every model of its has unless some are named.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Completions {
+    /// What follows the base URL, where that is not `completions`.
+    pub path: Option<String>,
+    /// The models that have them, and nothing else. Patterns of ids, as in [`ModelQuirks`].
+    pub only: Vec<String>,
 }
 
 /// Which of a vendor's models are reached in which of OpenAI's two dialects. Patterns of ids, as in
@@ -342,22 +354,39 @@ impl Catalogue {
 impl Row {
     /// What it speaks for this model, the preferred first.
     pub fn dialects(&self, model: &str) -> &'static [Dialect] {
-        match (self.dialect, &self.responses) {
-            (RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex, None) => &[Dialect::OpenAiChat],
-            (RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex, Some(responses)) => {
-                if any_fits(&responses.only, model) {
-                    &[Dialect::OpenAiResponses]
-                } else {
-                    &[Dialect::OpenAiChat, Dialect::OpenAiResponses]
-                }
-            }
-            (RowDialect::Anthropic, _) => &[Dialect::Anthropic],
-            (RowDialect::Ollama, _) => &[Dialect::Ollama],
-            (RowDialect::Gemini, _) => &[Dialect::Gemini],
-            (RowDialect::Cohere, _) => &[Dialect::Cohere],
-            (RowDialect::Bedrock, _) => &[Dialect::BedrockConverse],
-            (RowDialect::BedrockMantle, _) => &[Dialect::OpenAiChat],
+        match self.dialect {
+            RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex => self.openais(model),
+            RowDialect::Anthropic => &[Dialect::Anthropic],
+            RowDialect::Ollama => &[Dialect::Ollama],
+            RowDialect::Gemini => &[Dialect::Gemini],
+            RowDialect::Cohere => &[Dialect::Cohere],
+            RowDialect::Bedrock => &[Dialect::BedrockConverse],
+            RowDialect::BedrockMantle => &[Dialect::OpenAiChat],
         }
+    }
+
+    /// Which of OpenAI's.
+    fn openais(&self, model: &str) -> &'static [Dialect] {
+        use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
+        let (completions, responses) = (self.completions.as_ref(), self.responses.as_ref());
+        if completions.is_some_and(|completions| any_fits(&completions.only, model)) {
+            return &[OpenAiCompletions];
+        }
+        if responses.is_some_and(|responses| any_fits(&responses.only, model)) {
+            return &[OpenAiResponses];
+        }
+        let has_completions = completions.is_some_and(|completions| completions.only.is_empty());
+        match (responses.is_some(), has_completions) {
+            (false, false) => &[OpenAiChat],
+            (true, false) => &[OpenAiChat, OpenAiResponses],
+            (false, true) => &[OpenAiChat, OpenAiCompletions],
+            (true, true) => &[OpenAiChat, OpenAiResponses, OpenAiCompletions],
+        }
+    }
+
+    /// What follows the base URL for legacy completions.
+    pub fn completions_path(&self) -> &str {
+        self.completions.as_ref().and_then(|completions| completions.path.as_deref()).unwrap_or("completions")
     }
 
     /// Whether calling it without a key is pointless.
@@ -473,6 +502,20 @@ mod tests {
         ports.sort_unstable();
         let expected = [("llamacpp", 8080), ("lmstudio", 1234), ("mlx", 8081), ("ollama", 11434), ("vllm", 8000)];
         assert_eq!(ports, expected);
+    }
+
+    /// A chat comes first wherever there is one, so that it is what others are translated to.
+    #[test]
+    fn legacy_completions_are_offered_where_they_are() {
+        use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
+        let of = |name: &str, model: &str| Catalogue::embedded().unwrap().row(name).unwrap().dialects(model);
+        assert_eq!(of("vllm", "m"), [OpenAiChat, OpenAiCompletions]);
+        assert_eq!(of("groq", "m"), [OpenAiChat]);
+        assert_eq!(of("openai", "gpt-5-mini"), [OpenAiChat, OpenAiResponses]);
+        assert_eq!(of("openai", "gpt-3.5-turbo-instruct-0914"), [OpenAiCompletions]);
+        let row = |name: &str| Catalogue::embedded().unwrap().row(name).unwrap();
+        assert_eq!(row("deepseek").completions_path(), "beta/completions");
+        assert_eq!(row("vllm").completions_path(), "completions");
     }
 
     #[test]

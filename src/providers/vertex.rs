@@ -193,7 +193,8 @@ impl Provider for Vertex {
                 compatible::adjust(self.row, facts, body)
             }
             (
-                Dialect::OpenAiResponses
+                Dialect::OpenAiCompletions
+                | Dialect::OpenAiResponses
                 | Dialect::Ollama
                 | Dialect::Gemini
                 | Dialect::Cohere

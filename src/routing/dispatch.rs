@@ -235,7 +235,7 @@ impl Walk {
 
     fn prepare(&mut self, route: &Route) -> Result<Request> {
         Ok(match self.source.inbound.endpoint {
-            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => {
+            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => {
                 Request::Answer(self.source.prepare(route)?)
             }
             Endpoint::Embeddings => Request::Embeddings(self.source.embeddings(route)?),
@@ -474,7 +474,7 @@ fn refuses_proof(prepared: &Prepared, error: &Error) -> bool {
 
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::Responses => Expects::Answer,
+        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => Expects::Answer,
         Endpoint::Embeddings | Endpoint::CountTokens => Expects::Document,
     }
 }

@@ -220,10 +220,13 @@ impl Source {
     /// The few client headers that travel on, by dialect and vendor (design section 6.9).
     fn forward(&self, route: &Route, dialect: Dialect, headers: &mut HeaderMap) {
         let names: &[&str] = match dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiResponses if &*route.target.kind == "openai" => {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses
+                if &*route.target.kind == "openai" =>
+            {
                 &["openai-beta", "traceparent", "tracestate"]
             }
             Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
             | Dialect::OpenAiResponses
             | Dialect::Ollama
             | Dialect::Gemini

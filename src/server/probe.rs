@@ -48,6 +48,18 @@ pub(super) fn chat(body: &[u8]) -> Result<Probe> {
     })
 }
 
+/// Reads the head fields of a legacy completion request (API reference, "Create completion", read
+/// November 2026). Servers take prompts in more forms than the reference has, so it is theirs to judge.
+pub(super) fn completions(body: &[u8]) -> Result<Probe> {
+    let object = Object::parse(body)?;
+    Ok(Probe {
+        model: model(&object)?,
+        stream: flag(&object, "stream")?,
+        include_usage: include_usage(&object)?,
+        estimate: Estimate { prompt: prompt_tokens(body, in_data_url), output: output_tokens(&object) },
+    })
+}
+
 /// Reads the head fields of an embeddings request (API reference, "Create embeddings", read November
 /// 2026). What the input holds is read where it is embedded.
 pub(super) fn embeddings(body: &[u8]) -> Result<Probe> {

@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     Server,
-    endpoints::{chat_completions, embeddings, health, messages, models, refuse, responses},
+    endpoints::{chat_completions, completions, embeddings, health, messages, models, refuse, responses},
 };
 use crate::error::Error;
 
@@ -33,6 +33,9 @@ fn openais() -> Router<Arc<Server>> {
         .route("/v1/chat/completions", post(chat_completions::create))
         .route("/chat/completions", post(chat_completions::create))
         .route("/{provider}/v1/chat/completions", post(chat_completions::create))
+        .route("/v1/completions", post(completions::create))
+        .route("/completions", post(completions::create))
+        .route("/{provider}/v1/completions", post(completions::create))
         .route("/v1/embeddings", post(embeddings::create))
         .route("/embeddings", post(embeddings::create))
         .route("/{provider}/v1/embeddings", post(embeddings::create))

@@ -8,6 +8,7 @@ use super::CallMetrics;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     ChatCompletions,
+    Completions,
     Embeddings,
     Messages,
     Responses,
@@ -26,13 +27,20 @@ pub struct PlaceMetrics {
 
 impl Endpoint {
     /// Each at its own place.
-    pub const ALL: [Self; 5] =
-        [Self::ChatCompletions, Self::Embeddings, Self::Messages, Self::Responses, Self::CountTokens];
+    pub const ALL: [Self; 6] = [
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Messages,
+        Self::Responses,
+        Self::CountTokens,
+    ];
 
     /// Its name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::Responses => "responses",

@@ -19,6 +19,7 @@ mod losses;
 mod names;
 pub mod ollama;
 pub mod openai_chat;
+pub mod openai_completions;
 pub mod openai_responses;
 mod prompted;
 pub mod read;
@@ -50,6 +51,7 @@ use crate::{
 pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
     match dialect {
         Dialect::OpenAiChat => &openai_chat::OpenAiChat,
+        Dialect::OpenAiCompletions => &openai_completions::OpenAiCompletions,
         Dialect::OpenAiResponses => &openai_responses::OpenAiResponses,
         Dialect::Anthropic => &anthropic::Anthropic,
         Dialect::Ollama => &ollama::Ollama,
@@ -63,6 +65,7 @@ pub fn upstream(dialect: Dialect) -> &'static dyn UpstreamDialect {
 pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
     match dialect {
         Dialect::OpenAiChat => Some(&openai_chat::OpenAiChat),
+        Dialect::OpenAiCompletions => Some(&openai_completions::OpenAiCompletions),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
         Dialect::Anthropic => Some(&anthropic::Anthropic),
         Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => None,

@@ -108,7 +108,11 @@ impl Fixture {
             Dialect::OpenAiChat | Dialect::OpenAiResponses => OPENAI_MODEL.into(),
             Dialect::Anthropic => ANTHROPIC_MODEL.into(),
             // Only ever asked of its own fixtures.
-            Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => request.into(),
+            Dialect::OpenAiCompletions
+            | Dialect::Ollama
+            | Dialect::Gemini
+            | Dialect::Cohere
+            | Dialect::BedrockConverse => request.into(),
         }
     }
 

@@ -16,6 +16,7 @@ mod anthropic;
 mod bedrock;
 mod clouds;
 mod cohere;
+mod completions;
 mod config_reload;
 mod disconnect;
 mod drain;

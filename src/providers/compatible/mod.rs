@@ -29,7 +29,7 @@ pub use self::fields::ask_for_usage;
 use self::{losses::Losses, messages::Rules};
 use super::{
     Ask, Credential, EmbeddingOffer, Grant, Provider,
-    catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Row},
+    catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Quirks, Row},
     gemini,
 };
 use crate::{
@@ -69,6 +69,7 @@ impl Provider for Compatible {
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>> {
         Ok(match ask.dialect {
             Dialect::OpenAiChat => self.row.chat_path.as_deref().unwrap_or("chat/completions").into(),
+            Dialect::OpenAiCompletions => self.row.completions_path().into(),
             Dialect::OpenAiResponses => "responses".into(),
             Dialect::Anthropic => "messages".into(),
             Dialect::Ollama => "api/chat".into(),
@@ -90,6 +91,7 @@ impl Provider for Compatible {
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
+            Dialect::OpenAiCompletions => adjust_completions(&self.row.quirks, facts, body),
             Dialect::OpenAiResponses
             | Dialect::Anthropic
             | Dialect::Ollama
@@ -167,6 +169,14 @@ pub(super) fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<
     messages::rewrite(Rules::of(quirks, needs_reasoning), body, &mut losses);
     messages::order(quirks.order, body);
     output::adjust(quirks, body, &mut losses);
+    losses.into_vec()
+}
+
+/// The few rules that hold for a legacy completion as well.
+fn adjust_completions(quirks: &Quirks, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
+    let mut losses = Losses::default();
+    fields::stop(quirks, body, &mut losses);
+    ask_for_usage(quirks.stream_usage, facts.stream, body);
     losses.into_vec()
 }
 

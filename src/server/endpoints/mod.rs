@@ -2,6 +2,7 @@
 
 mod anthropic_models;
 pub(super) mod chat_completions;
+pub(super) mod completions;
 pub(super) mod embeddings;
 mod exchange;
 pub(super) mod health;

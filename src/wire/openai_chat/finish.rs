@@ -64,7 +64,7 @@ pub(super) fn settle(finish: Finish, has_calls: bool) -> Finish {
 
 /// Writes a finish reason, a call's in the older words if `legacy`. A refusal without words of its
 /// own is `content_filter`: `stop` would pass an answer that was cut for a complete one.
-pub(super) fn encode(finish: Finish, has_calls: bool, legacy: bool) -> &'static str {
+pub(in crate::wire) fn encode(finish: Finish, has_calls: bool, legacy: bool) -> &'static str {
     match settle(finish, has_calls) {
         Finish::Stop | Finish::StopSequence | Finish::Paused => "stop",
         Finish::Length => "length",
@@ -76,7 +76,7 @@ pub(super) fn encode(finish: Finish, has_calls: bool, legacy: bool) -> &'static 
 
 /// What a client whose bytes pass shall read, and what it means. OpenAI's own words pass, whatever
 /// was sent before them, except for a stop after tool calls; so do those nobody knows.
-pub(super) fn mend(wire: &str, has_calls: bool) -> (&str, Finish) {
+pub(in crate::wire) fn mend(wire: &str, has_calls: bool) -> (&str, Finish) {
     let finish = decode(wire);
     let settled = settle(finish, has_calls);
     match reason(wire) {

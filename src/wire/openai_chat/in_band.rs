@@ -23,7 +23,7 @@ pub fn in_band_error(data: &[u8]) -> Option<UpstreamError> {
 }
 
 /// The error of an event named `error`, whatever its data is.
-pub(super) fn error_event(data: &[u8]) -> UpstreamError {
+pub(in crate::wire) fn error_event(data: &[u8]) -> UpstreamError {
     let value = serde_json::from_slice(data);
     let value = value.unwrap_or_else(|_| plain_text(data).map_or(Value::Null, Value::String));
     of_value(&value).unwrap_or_else(|| Said::of(&value).into_in_band())
@@ -31,7 +31,7 @@ pub(super) fn error_event(data: &[u8]) -> UpstreamError {
 
 /// The error that a finish reason stands for: a failure, or, where nothing `was_said` before it, a
 /// lack of capacity.
-pub(super) fn failed_finish(wire: &str, was_said: bool) -> Option<UpstreamError> {
+pub(in crate::wire) fn failed_finish(wire: &str, was_said: bool) -> Option<UpstreamError> {
     let (class, status, what) = match reason(wire) {
         Reason::Failure => (Class::Server, StatusCode::BAD_GATEWAY, "broke off the answer"),
         Reason::OutOfCapacity if !was_said => {

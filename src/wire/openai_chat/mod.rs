@@ -10,7 +10,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod extra_content;
-mod finish;
+pub(in crate::wire) mod finish;
 mod images;
 mod in_band;
 mod lenient;
@@ -19,7 +19,7 @@ mod messages;
 mod names;
 mod parts;
 mod passthrough;
-mod request;
+pub(in crate::wire) mod request;
 mod response;
 mod said;
 #[cfg(test)]
@@ -31,6 +31,11 @@ mod upstream_request;
 pub mod usage;
 
 pub use self::passthrough::{Passthrough, unary};
+pub(in crate::wire) use self::{
+    in_band::{error_event, failed_finish},
+    passthrough::{event, forward},
+    response::Counts,
+};
 pub use in_band::in_band_error;
 pub use usage::usage;
 

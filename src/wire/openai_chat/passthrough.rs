@@ -375,13 +375,13 @@ impl Relay for Passthrough {
 // === frames ===
 
 /// The frame as it came, or written anew if it was spelled another way.
-fn forward(frame: &Frame) -> Bytes {
+pub(in crate::wire) fn forward(frame: &Frame) -> Bytes {
     // This dialect names no events.
     frame.raw.clone().filter(|_| frame.event.is_none()).unwrap_or_else(|| event(&[&frame.data]))
 }
 
 /// Writes an event on one line. JSON has line ends only where it may have spaces.
-fn event(parts: &[&[u8]]) -> Bytes {
+pub(in crate::wire) fn event(parts: &[&[u8]]) -> Bytes {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = BytesMut::with_capacity(len + 8);
     out.extend_from_slice(b"data: ");

@@ -98,7 +98,8 @@ pub(super) fn cache_hint(holder: &Record<'_, '_>) -> Result<Option<ir::CacheHint
     Ok(Some(ir::CacheHint { ttl }))
 }
 
-fn model(root: &Record<'_, '_>) -> Result<String> {
+/// The model's name, which every request must have.
+pub(in crate::wire) fn model(root: &Record<'_, '_>) -> Result<String> {
     let node = root.require("model")?;
     let model = node.string()?;
     if model.is_empty() { Err(root.path().missing("model")) } else { Ok(model) }
@@ -139,7 +140,8 @@ fn sampling(root: &Record<'_, '_>) -> Result<ir::Sampling> {
     })
 }
 
-fn stop(node: &Node<'_, '_>) -> Result<Vec<String>> {
+/// One text that ends the answer, or several.
+pub(in crate::wire) fn stop(node: &Node<'_, '_>) -> Result<Vec<String>> {
     if node.shape() == Shape::String {
         return Ok(vec![node.string()?]);
     }

@@ -127,7 +127,7 @@ struct UrlCitation<'a> {
 
 /// Token counts: the prompt with its cached part, the completion with its reasoning (rule C4).
 #[derive(Serialize)]
-pub(super) struct Counts {
+pub(in crate::wire) struct Counts {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -312,7 +312,7 @@ impl<'a> Citation<'a> {
 // === impl Counts ===
 
 impl Counts {
-    pub(super) fn of(usage: &Usage) -> Self {
+    pub(in crate::wire) fn of(usage: &Usage) -> Self {
         Self {
             prompt_tokens: usage.prompt(),
             completion_tokens: usage.output,
