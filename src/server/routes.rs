@@ -73,6 +73,7 @@ fn memory(prefix: &str) -> Router<Arc<Server>> {
     Router::new()
         .route(&at("/responses"), post(responses::create).get(responses::upgrade))
         .route(&at("/responses/compact"), post(responses::compact))
+        .route(&at("/responses/input_tokens"), post(responses::input_tokens))
         .route(&at("/responses/{id}"), get(responses::get).delete(responses::delete))
         .route(&at("/responses/{id}/cancel"), post(responses::cancel))
         .route(&at("/responses/{id}/input_items"), get(responses::input_items))

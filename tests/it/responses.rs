@@ -454,6 +454,23 @@ async fn thinking_survives_in_the_store() {
     assert_eq!(content[0], json!({"type": "thinking", "thinking": "hm", "signature": "SIG"}));
 }
 
+/// What a turn builds on is counted with it, and a guess is marked as one.
+#[tokio::test]
+async fn tokens_are_counted_with_what_came_before() {
+    let upstream = Upstream::scripted([Script::json(200, &completion("word ".repeat(200).as_str()))]).await;
+    let gateway = Gateway::start(&openai(&upstream)).await;
+    let first = create(&gateway, &hello("up/m", &json!({}))).await;
+    let count = async |more: &Value| {
+        let reply = ask(&gateway, "POST", "/v1/responses/input_tokens", &hello("up/m", more)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.json()["object"], "response.input_tokens");
+        reply.json()["input_tokens"].as_u64().unwrap()
+    };
+    let alone = count(&json!({})).await;
+    let after = count(&json!({"previous_response_id": first["id"]})).await;
+    assert!(alone > 0 && after > alone + 150, "{alone} {after}");
+}
+
 /// P3: a WebSocket is refused at once.
 #[tokio::test]
 async fn a_websocket_is_refused() {

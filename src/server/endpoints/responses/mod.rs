@@ -15,6 +15,7 @@ mod conversations;
 mod create;
 mod fold;
 mod ids;
+mod input_tokens;
 mod items;
 mod live;
 mod memory;
@@ -33,6 +34,7 @@ pub(in crate::server) use self::{
     conversations::{add_items, create_conversation, delete_conversation, delete_item, get_conversation, get_item},
     conversations::{list_items, update_conversation},
     create::create,
+    input_tokens::input_tokens,
     retrieve::{cancel, delete, get, input_items, upgrade},
 };
 pub use self::{
