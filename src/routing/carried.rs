@@ -24,6 +24,46 @@ use crate::{
     telemetry::Endpoint,
 };
 
+macro_rules! system {
+    () => {
+        r#"{"role":"system","content":"Be brief."}"#
+    };
+}
+macro_rules! question {
+    () => {
+        r#"{"role":"user","content":"How warm are Oslo and Rome?"}"#
+    };
+}
+macro_rules! image {
+    () => {
+        r#"{"role":"user","content":[{"type":"text","text":"How warm are they?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}]}"#
+    };
+}
+macro_rules! calls {
+    ($reasoning:expr) => {
+        concat!(
+            r#"{"role":"assistant","content":null,"#,
+            $reasoning,
+            r#""tool_calls":[{"id":"call_1","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Oslo\"}"}},{"id":"call_2","type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Rome\"}"}}]}"#
+        )
+    };
+}
+macro_rules! results {
+    () => {
+        r#"{"role":"tool","tool_call_id":"call_1","content":"-3"},{"role":"tool","tool_call_id":"call_2","content":"21"}"#
+    };
+}
+macro_rules! tools {
+    () => {
+        r#""parallel_tool_calls":true,"tools":[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]"#
+    };
+}
+macro_rules! schema {
+    () => {
+        r#""response_format":{"type":"json_schema","json_schema":{"name":"weather","schema":{"type":"object","properties":{"oslo":{"type":"number"},"rome":{"type":"number"}},"required":["oslo","rome"],"additionalProperties":false}}}"#
+    };
+}
+
 /// The fields of a chat completion (OpenAI's API reference, "Create chat completion", read November
 /// 2026, and what other vendors' clients add), each with the members that show it.
 pub const FIELDS: &[(&str, &str)] = &[
@@ -84,6 +124,51 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("modalities", r#""modalities":["text","audio"],"audio":{"voice":"alloy","format":"wav"}"#),
 ];
 
+/// One conversation, part by part and then whole: what a chat client's loop of tools sends in the
+/// end. `$M` is the model.
+pub const CONVERSATION: &[(&str, &str)] = &[
+    ("system", concat!(r#"{"model":"$M","messages":["#, system!(), ",", question!(), "]}")),
+    ("image", concat!(r#"{"model":"$M","messages":["#, image!(), "]}")),
+    ("parallel tools", concat!(r#"{"model":"$M","messages":["#, question!(), "],", tools!(), "}")),
+    (
+        "tool results",
+        concat!(r#"{"model":"$M","messages":["#, question!(), ",", calls!(""), ",", results!(), "],", tools!(), "}"),
+    ),
+    (
+        "thinking",
+        concat!(
+            r#"{"model":"$M","messages":["#,
+            question!(),
+            ",",
+            calls!(r#""reasoning_content":"Two cities.","#),
+            ",",
+            results!(),
+            "],",
+            tools!(),
+            r#","reasoning_effort":"low"}"#
+        ),
+    ),
+    ("schema", concat!(r#"{"model":"$M","messages":["#, question!(), "],", schema!(), "}")),
+    (
+        "all together",
+        concat!(
+            r#"{"model":"$M","messages":["#,
+            system!(),
+            ",",
+            image!(),
+            ",",
+            calls!(r#""reasoning_content":"Two cities.","#),
+            ",",
+            results!(),
+            "],",
+            tools!(),
+            ",",
+            schema!(),
+            r#","reasoning_effort":"low"}"#
+        ),
+    ),
+];
+
 /// What becomes of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -97,15 +182,24 @@ pub enum Fate {
 /// What becomes of every field at a target, in the order of [`FIELDS`]. `None` where `name` leads
 /// to no target.
 pub fn carried(config: &Config, name: &str) -> Option<Vec<(&'static str, Fate)>> {
-    let table = Table::new(Arc::new(config.clone()));
-    let plan = table.plan(name, None, &Caller::anonymous()).ok()?;
-    let route = plan.routes.first()?;
-    Some(FIELDS.iter().map(|(field, sample)| (*field, fate(route, sample))).collect())
+    let route = route(config, name)?;
+    Some(FIELDS.iter().map(|(field, sample)| (*field, fate(&route, body(name, sample)))).collect())
 }
 
-fn fate(route: &Route, sample: &str) -> Fate {
+/// The same of the parts of [`CONVERSATION`].
+pub fn conversation(config: &Config, name: &str) -> Option<Vec<(&'static str, Fate)>> {
+    let route = route(config, name)?;
+    Some(CONVERSATION.iter().map(|(part, body)| (*part, fate(&route, body.replace("$M", name)))).collect())
+}
+
+fn route(config: &Config, name: &str) -> Option<Arc<Route>> {
+    let table = Table::new(Arc::new(config.clone()));
+    table.plan(name, None, &Caller::anonymous()).ok()?.routes.into_iter().next()
+}
+
+fn fate(route: &Route, body: String) -> Fate {
     let replay = Arc::new(Replay::new(Bounds::default()));
-    match Source::new(inbound(&route.target.label, sample), replay).prepare(route) {
+    match Source::new(inbound(&route.target.label, body), replay).prepare(route) {
         Ok(prepared) if prepared.dropped.is_empty() => Fate::Carried,
         Ok(_) => Fate::Dropped,
         Err(Error::Invalid { .. }) => Fate::Refused,
@@ -114,7 +208,7 @@ fn fate(route: &Route, sample: &str) -> Fate {
     }
 }
 
-fn inbound(model: &str, sample: &str) -> Inbound {
+fn inbound(model: &str, body: String) -> Inbound {
     Inbound {
         id: Uuid::nil(),
         dialect: Dialect::OpenAiChat,
@@ -126,7 +220,7 @@ fn inbound(model: &str, sample: &str) -> Inbound {
         strict: false,
         pinned: None,
         origin: None,
-        body: Bytes::from(body(model, sample)),
+        body: Bytes::from(body),
         headers: HeaderMap::new(),
         estimate: Estimate::default(),
         model_limits: Limits::default(),
@@ -169,7 +263,10 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::testing::config;
+    use crate::{
+        providers::{self, models},
+        routing::testing::config,
+    };
 
     const TEXT: &str = "[providers.openai]\napi-key = \"k\"\n[providers.anthropic]\napi-key = \"k\"\n";
 
@@ -194,5 +291,60 @@ mod tests {
         assert_eq!([of("n"), of("logprobs")], [Fate::Refused; 2]);
         assert_eq!([of("seed"), of("metadata")], [Fate::Dropped; 2]);
         assert_eq!([of("tools"), of("image by URL"), of("cache_control")], [Fate::Carried; 3]);
+    }
+
+    /// A model of each vendor that can do most; where none is known, any.
+    fn model(kind: &str) -> &'static str {
+        let known = match kind {
+            "azure" => "openai",
+            "vertex" => "gemini",
+            "azure-anthropic" => "anthropic",
+            other => other,
+        };
+        let able = |facts: &&models::ModelFacts| {
+            facts.vision == Some(true) && facts.tools == Some(true) && facts.reasoning == Some(true)
+        };
+        models::of_provider(known).find(able).map_or("model", |facts| facts.model)
+    }
+
+    /// A model of each vendor that embeds.
+    fn embedder(kind: &str) -> &'static str {
+        let known = if kind == "vertex" { "gemini" } else { kind };
+        models::of_provider(known).find(|facts| facts.is_embedding()).map_or("model", |facts| facts.model)
+    }
+
+    /// Every vendor of the catalogue, configured with whatever it must be told.
+    fn everybody() -> String {
+        let section = |kind: &providers::Known| {
+            let address = if kind.base_url.is_none() { "base-url = \"http://127.0.0.1:1/v1\"\n" } else { "" };
+            let settings: String = kind
+                .settings
+                .into_iter()
+                .flatten()
+                .map(|(setting, _)| format!("{} = \"x\"\n", setting.name()))
+                .collect();
+            format!("[providers.{}]\napi-key = \"k\"\n{address}{settings}", kind.name)
+        };
+        providers::known().iter().filter(|kind| kind.name != "builtin").map(section).collect()
+    }
+
+    /// The page for users shows what every vendor makes of one conversation, and of embeddings.
+    #[test]
+    fn the_docs_table_is_what_happens() {
+        let config = config(&everybody());
+        let parts = CONVERSATION.iter().map(|(part, _)| *part).collect::<Vec<_>>().join(" | ");
+        let mut table =
+            format!("| provider | model | {parts} | embeddings |\n|{}\n", "---|".repeat(CONVERSATION.len() + 3));
+        for kind in providers::known().iter().filter(|kind| kind.name != "builtin") {
+            let model = model(kind.name);
+            let fates = conversation(&config, &format!("{}/{model}", kind.name)).unwrap();
+            let cells: Vec<&str> = fates.iter().map(|(_, fate)| fate.name()).collect();
+            let (provider, settings) = (providers::provider(kind.name).unwrap(), &config.providers[kind.name].settings);
+            let embeds = provider.embeddings(embedder(kind.name), settings).is_some();
+            let embeds = if embeds { "yes" } else { "no" };
+            table += &format!("| {} | `{model}` | {} | {embeds} |\n", kind.name, cells.join(" | "));
+        }
+        let page = include_str!("../../docs/providers.md");
+        assert!(page.contains(&table), "docs/providers.md should hold:\n{table}");
     }
 }
