@@ -24,14 +24,14 @@ use http::{HeaderValue, Uri};
 use secrecy::ExposeSecret;
 
 use super::{
-    Ask, Credential, Grant, Provider,
+    Ask, Credential, EmbeddingOffer, Grant, Provider,
     catalogue::{Catalogue, Row},
     compatible, segment,
 };
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Error, Result, UpstreamError},
-    wire::{Facts, Host, Loss, Weight, json::Edits},
+    wire::{Facts, Host, Loss, Weight, embeddings::Format, json::Edits},
 };
 
 const CHAT: &str = "endpoints/openapi/chat/completions";
@@ -40,6 +40,8 @@ const ANTHROPIC_VERSION: &str = r#""vertex-2023-10-16""#;
 /// Stands for a project that the credentials will name.
 const UNKNOWN_PROJECT: &str = "-";
 const BETA: &str = "anthropic-beta";
+/// Texts that one `predict` of the older embedding models may hold.
+const PREDICT_BATCH: usize = 250;
 
 /// The beta flags that Anthropic's models take on Vertex AI, by their names without a date. Others
 /// are refused there with the whole request (rule A3).
@@ -152,6 +154,21 @@ impl Provider for Vertex {
             Maker::Google(id) | Maker::Tuned(id) | Maker::Anthropic(id) | Maker::Mistral(id) => id.into(),
             Maker::Other => model.into(),
         }
+    }
+
+    /// Google's models: the older ones by `predict`, the newer ones by `embedContent`.
+    fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+        let Maker::Google(id) = Maker::of(model) else { return None };
+        let (format, verb, batch) = match () {
+            () if id.starts_with("gemini-embedding-001") => (Format::VertexPredict, "predict", 1),
+            () if id.starts_with("gemini-embedding") => (Format::VertexEmbed, "embedContent", 1),
+            () if id.contains("embedding") => (Format::VertexPredict, "predict", PREDICT_BATCH),
+            () => return None,
+        };
+        let dialect = Dialect::Gemini;
+        let path = self.path(&Ask { dialect, model, stream: false, settings }).ok()?;
+        let (resource, _) = path.rsplit_once(':')?;
+        Some(EmbeddingOffer { format, path: format!("{resource}:{verb}").into(), batch })
     }
 
     fn models_path(&self) -> Option<&'static str> {
@@ -301,6 +318,19 @@ mod tests {
         };
         let dialect = vertex().speaks(model)[0];
         vertex().path(&Ask { dialect, model, stream, settings: &settings }).unwrap().into_owned()
+    }
+
+    #[test]
+    fn googles_models_embed() {
+        let settings = ProviderSettings { project: Some("team".into()), ..ProviderSettings::default() };
+        let offer = |model: &str| vertex().embeddings(model, &settings);
+        let old = offer("gemini-embedding-001").unwrap();
+        let place = "v1beta1/projects/team/locations/global/publishers/google/models";
+        assert_eq!((old.format, old.batch), (Format::VertexPredict, 1));
+        assert_eq!(*old.path, format!("{place}/gemini-embedding-001:predict"));
+        assert_eq!(*offer("gemini-embedding-2").unwrap().path, format!("{place}/gemini-embedding-2:embedContent"));
+        assert_eq!(offer("text-embedding-005").map(|offer| offer.batch), Some(PREDICT_BATCH));
+        assert_eq!((offer("gemini-2.5-pro"), offer("claude-opus-5")), (None, None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ const FIELDS: &[&str] = &[
     "betas",
     "billing_policy",
     "cache_control",
+    "cache_control.ttl",
     "compaction",
     "container",
     "context_management",

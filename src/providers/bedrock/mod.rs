@@ -21,14 +21,17 @@ use std::{borrow::Cow, time::SystemTime};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Ask, Credential, Grant, Provider, catalogue::Row, compatible};
+use super::{Ask, Credential, EmbeddingOffer, Grant, Provider, catalogue::Row, compatible};
 use crate::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::{Error, Result, UpstreamError},
-    wire::{Facts, Loss, bedrock::models, json::Edits},
+    wire::{Facts, Loss, bedrock::models, embeddings::Format, json::Edits},
 };
 
 const SERVICE: &str = "bedrock";
+
+/// Texts that one request to a model of Cohere may hold.
+const COHERE_BATCH: usize = 96;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Bedrock {
@@ -68,6 +71,18 @@ impl Provider for Bedrock {
 
     fn sign(&self, with: Option<&Credential>, now: SystemTime, request: &mut http::Request<Bytes>) -> Result<()> {
         sign(self.row, SERVICE, with, now, request)
+    }
+
+    /// By InvokeModel, in the words of the model's maker.
+    fn embeddings(&self, model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+        let makes = |name: &str| model.contains(name);
+        let (format, batch) = match () {
+            () if makes("amazon.titan-embed") => (Format::Titan, 1),
+            () if makes("amazon.nova") && makes("embeddings") => (Format::Nova, 1),
+            () if makes("cohere.embed") => (Format::BedrockCohere, COHERE_BATCH),
+            () => return None,
+        };
+        Some(EmbeddingOffer { format, path: format!("model/{}/invoke", segment(model).ok()?).into(), batch })
     }
 
     fn adjusts(&self, dialect: Dialect) -> bool {
@@ -145,6 +160,19 @@ mod tests {
     }
 
     /// X3: ids and ARNs are one segment, escaped once.
+    #[test]
+    fn a_models_maker_decides_how_it_embeds() {
+        let offer = |model: &str| bedrock().embeddings(model, &ProviderSettings::default());
+        let titan = offer("amazon.titan-embed-text-v2:0").unwrap();
+        assert_eq!((titan.format, &*titan.path), (Format::Titan, "model/amazon.titan-embed-text-v2%3A0/invoke"));
+        assert_eq!(
+            offer("us.cohere.embed-v4:0").map(|offer| (offer.format, offer.batch)),
+            Some((Format::BedrockCohere, 96))
+        );
+        assert_eq!(offer("amazon.nova-2-multimodal-embeddings-v1:0").map(|offer| offer.format), Some(Format::Nova));
+        assert_eq!(offer("amazon.nova-pro-v1:0"), None);
+    }
+
     #[test]
     fn paths_name_the_model_and_the_operation() {
         let haiku = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
