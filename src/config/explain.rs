@@ -101,6 +101,9 @@ impl Config {
             ),
         ];
         all.extend(self.explain_credentials(provider, &section));
+        if provider.think_tags {
+            all.push(self.line("think-tags", "true", &[section.key("think-tags")], "the file"));
+        }
         for (name, _) in &provider.headers {
             let paths = [&section, &Path::default()].map(|section| section.key("headers").key(name.as_str()));
             all.push(self.line(&format!("headers.{name}"), "(not shown)", &paths, "the file"));

@@ -220,6 +220,9 @@ pub(super) struct Provider {
     pub(super) http2: Option<bool>,
     /// A PEM file of further certificate authorities to trust. Default: none.
     pub(super) ca_file: Option<Text>,
+    /// Its chat models leave their reasoning in the text, between `<think>` and `</think>`: take it
+    /// out, into the place of reasoning. Default `false`.
+    pub(super) think_tags: Option<bool>,
     /// The ids of its models, where it cannot list them itself. Default: asked from it.
     pub(super) models: Vec<Text>,
     /// The clocks of calls to it.

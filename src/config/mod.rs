@@ -133,6 +133,8 @@ pub struct ProviderConfig {
     pub http2: bool,
     /// A PEM file of further certificate authorities.
     pub ca_file: Option<PathBuf>,
+    /// Its chat models leave their reasoning in the text, between `<think>` and `</think>`.
+    pub think_tags: bool,
     /// Ids of its models, when the operator listed them.
     pub models: Vec<String>,
     /// Deadlines and retry values of its own.
@@ -232,6 +234,7 @@ impl ProviderConfig {
             limits: Limits::default(),
             http2: false,
             ca_file: None,
+            think_tags: false,
             models: Vec::new(),
             rules: Rules::default(),
             discovered: None,

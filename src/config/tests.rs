@@ -321,6 +321,16 @@ retry = { attempts = 7 }
     assert!(config.explain("ollama/anything").is_some() && config.explain("nothing").is_none());
 }
 
+/// R4: taking reasoning out of the text is the operator's choice, and is explained where it is made.
+#[test]
+fn think_tags_are_off_unless_set() {
+    let config = config("[providers.ollama]\nthink-tags = true\n[providers.openai]\napi-key = \"sk-1\"\n", []);
+    assert!(config.providers["ollama"].think_tags && !config.providers["openai"].think_tags);
+    let line = |name: &str| config.explain(name).unwrap().into_iter().find(|line| line.field == "think-tags");
+    assert!(line("ollama/m").unwrap().from.starts_with("providers.ollama.think-tags ("));
+    assert!(line("openai/m").is_none());
+}
+
 /// F3: a provider may have any number of keys.
 #[test]
 fn a_list_of_keys_may_have_any_length() {

@@ -1,7 +1,8 @@
 //! One call's request in the words of one target.
 //!
 //! Same dialect on both sides: the client's bytes with named edits ([`crate::wire::json`]).
-//! Different dialects: through the canonical form, decoded at most once per call.
+//! Different dialects: through the canonical form, decoded at most once per call; and so the same
+//! dialect, where reasoning must be taken out of the answer's text (`think-tags`).
 //!
 //! Cost of the byte path: one borrowed pass over the body and one copy of it, none when nothing
 //! differs.
@@ -80,6 +81,7 @@ impl Source {
             let object = json::Object::parse(&self.inbound.body)?;
             match provider.reroute(dialect, model, &object).filter(|other| speaks.contains(other)) {
                 Some(other) => (other, self.translate(route, other, &facts)?),
+                None if splits(route, dialect) => (dialect, self.translate(route, dialect, &facts)?),
                 None => (dialect, self.pass(route, dialect, &facts, object)),
             }
         } else {
@@ -149,7 +151,8 @@ impl Source {
             losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
             body = edits.into_bytes(&body);
         }
-        let way_back = WayBack::Translate { memo: encoded.memo, owner };
+        let memo = Memo { think_tags: splits(route, dialect), ..encoded.memo };
+        let way_back = WayBack::Translate { memo, owner };
         Ok(Written { body, headers: encoded.headers, way_back, losses })
     }
 
@@ -267,6 +270,11 @@ impl Source {
     }
 }
 
+/// Whether reasoning is to be taken out of the text of this target's answers (rule R4).
+fn splits(route: &Route, dialect: Dialect) -> bool {
+    dialect == Dialect::OpenAiChat && route.upstream.config.think_tags
+}
+
 /// Writes the model's name as the upstream wants it.
 fn name(route: &Route, body: &mut json::Edits<'_>) {
     let name = route.wire_model();
@@ -333,6 +341,23 @@ headers = { x-own = "3" }
         assert_eq!(prepared.request.body(), &body);
         assert_eq!(prepared.request.body().as_ptr(), start);
         assert!(matches!(prepared.way_back, WayBack::Passthrough) && prepared.dropped.is_empty());
+    }
+
+    /// R4: where reasoning is to be taken out of the text, an answer cannot pass as it is.
+    #[test]
+    fn think_tags_are_split_on_a_translated_way_back() {
+        let route = |set: &str| {
+            let text =
+                format!("[providers.lab]\ntype = \"openai-compatible\"\nbase-url = \"http://127.0.0.1:1/v1\"\n{set}");
+            table(&text).plan("lab/m", None, &caller(&["*"])).unwrap().routes.swap_remove(0)
+        };
+        let way_back = |set: &str| {
+            let prepared = Source::new(hello("lab/m", true), replay()).prepare(&route(set)).unwrap();
+            assert_eq!(prepared.dialect, Dialect::OpenAiChat);
+            prepared.way_back
+        };
+        assert!(matches!(way_back("think-tags = true"), WayBack::Translate { memo, .. } if memo.think_tags));
+        assert!(matches!(way_back("think-tags = false"), WayBack::Passthrough));
     }
 
     /// S2, P2: only the model's name differs, wherever it stands and however it is spelled.

@@ -296,6 +296,8 @@ pub struct Memo {
     pub output_tool: Option<String>,
     /// The custom tools, whose calls carry text and not JSON.
     pub custom_tools: Vec<String>,
+    /// The upstream leaves reasoning in the text, between tags (rule R4).
+    pub think_tags: bool,
 }
 
 // === impl Memo ===

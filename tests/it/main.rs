@@ -37,3 +37,4 @@ mod responses_upstream;
 mod security;
 mod streaming;
 mod telemetry;
+mod think_tags;

@@ -92,6 +92,7 @@ pub(super) fn plain(kind: &KnownKind, globals: &Globals) -> ProviderConfig {
         limits: globals.limits,
         http2: false,
         ca_file: None,
+        think_tags: false,
         models: Vec::new(),
         rules: Rules::default(),
         discovered: None,
@@ -137,6 +138,7 @@ fn provider(name: &str, set: &file::Provider, globals: &Globals, cx: &mut Contex
         limits: nearest_limits(globals.limits, limits(&set.limits)),
         http2: set.http2.unwrap_or(false),
         ca_file: ca_file.map(|name| cx.file(&name)),
+        think_tags: set.think_tags.unwrap_or(false),
         models,
         rules,
         ..plain(kind, globals)

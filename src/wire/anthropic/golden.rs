@@ -211,6 +211,7 @@ fn tools_are_mapped_back() {
         tool_names: [("a_b_get_1".to_owned(), "a.b/get".to_owned())].into(),
         output_tool: None,
         custom_tools: vec!["patch".into()],
+        ..Memo::default()
     };
     let tool =
         |name: &str, input: &str| format!(r#"{{"type":"tool_use","id":"toolu_1","name":"{name}","input":{input}}}"#);

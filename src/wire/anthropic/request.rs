@@ -118,7 +118,7 @@ pub(crate) fn memo(request: &ir::Request, names: Names, shape: Shape<'_>) -> Mem
     };
     let custom = request.tools.iter().filter(|tool| tool.kind == ToolKind::Custom);
     let custom_tools = custom.map(|tool| tool.name.clone()).collect();
-    Memo { tool_names: names.into_originals(), output_tool, custom_tools }
+    Memo { tool_names: names.into_originals(), output_tool, custom_tools, ..Memo::default() }
 }
 
 fn headers(request: &ir::Request, model: &Model, body: &Body<'_>, losses: &mut Losses) -> HeaderMap {

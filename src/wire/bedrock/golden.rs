@@ -121,6 +121,7 @@ fn tools_are_mapped_back() {
         tool_names: [("a_b_get_1".to_owned(), "a.b/get".to_owned())].into(),
         output_tool: None,
         custom_tools: vec!["patch".into()],
+        ..Memo::default()
     };
     let body = br#"{"output":{"message":{"content":[
         {"toolUse":{"toolUseId":"t1","name":"a_b_get_1","input":{ "x": 1.0 }}},

@@ -9,7 +9,9 @@ use std::collections::HashSet;
 
 use super::{
     chunk::{Choice, Chunk, Part, Said},
-    finish, images, in_band, logprobs, usage,
+    finish, images, in_band, logprobs,
+    think::{Split, Splitter},
+    usage,
 };
 use crate::{
     error::{Error, Result},
@@ -31,6 +33,8 @@ pub(super) struct Decoder {
     next: u32,
     /// The block that text of one kind is being added to.
     prose: Option<(Prose, u32)>,
+    /// Takes reasoning out of the text, where the upstream leaves it there.
+    splitter: Option<Splitter>,
     calls: Vec<OpenCall>,
     usage: Option<Usage>,
 }
@@ -108,7 +112,7 @@ impl StreamDecoder for Decoder {
 
 impl Decoder {
     pub(super) fn new(memo: Memo) -> Self {
-        Self { memo, ..Self::default() }
+        Self { splitter: memo.think_tags.then(Splitter::default), memo, ..Self::default() }
     }
 
     /// Takes everything of a chunk or an answer but its end.
@@ -147,6 +151,7 @@ impl Decoder {
             return Ok(());
         }
         self.finished = true;
+        self.flush(out);
         self.close_prose(out);
         for call in &self.calls {
             let Some(index) = call.block else {
@@ -165,6 +170,9 @@ impl Decoder {
             self.content(content, out);
         }
         self.prose(Prose::Refusal, &said.refusal.0, out);
+        if said.tool_calls.iter().flatten().next().is_some() || said.function_call.is_some() {
+            self.flush(out);
+        }
         let mut touched = HashSet::new();
         for call in said.tool_calls.iter().flatten() {
             let called = call.called();
@@ -234,15 +242,36 @@ impl Decoder {
     fn content(&mut self, content: &serde_json::value::RawValue, out: &mut Vec<Event>) {
         if Shape::of(content) == Shape::String {
             let text: String = serde_json::from_str(content.get()).unwrap_or_default();
-            return self.prose_owned(Prose::Text, text, out);
+            return self.text(text, out);
         }
         for part in Part::list(content) {
             match part.r#type.0.as_str() {
                 "thinking" => self.thought(&part, &part.thinking(), out),
                 "refusal" => self.prose(Prose::Refusal, &part.refusal.0, out),
-                _ => self.prose_owned(Prose::Text, part.text.0, out),
+                _ => self.text(part.text.0, out),
             }
         }
+    }
+
+    fn text(&mut self, text: String, out: &mut Vec<Event>) {
+        let split = match &mut self.splitter {
+            Some(splitter) => splitter.push(text),
+            None => Split { text, ..Split::default() },
+        };
+        self.split(split, out);
+    }
+
+    /// Lets go of what may have been the beginning of a tag.
+    fn flush(&mut self, out: &mut Vec<Event>) {
+        if let Some(splitter) = &mut self.splitter {
+            let split = splitter.flush();
+            self.split(split, out);
+        }
+    }
+
+    fn split(&mut self, split: Split, out: &mut Vec<Event>) {
+        self.prose_owned(Prose::Reasoning, split.reasoning, out);
+        self.prose_owned(Prose::Text, split.text, out);
     }
 
     fn prose(&mut self, kind: Prose, text: &str, out: &mut Vec<Event>) {

@@ -24,6 +24,7 @@ mod response;
 mod said;
 #[cfg(test)]
 mod tests;
+mod think;
 mod tools;
 mod upstream_error;
 mod upstream_messages;
