@@ -166,6 +166,9 @@ class Server:
         if exchange.method == "GET" and exchange.path.split("?")[0].endswith("/models"):
             await exchange.whole(200, {"object": "list", "data": [self.model(name) for name in ["text", "tools"]]})
             return True
+        if exchange.path.endswith("/count_tokens"):
+            await exchange.whole(200, {"input_tokens": len(json.dumps(exchange.body)) // 4})
+            return True
         scenario = exchange.body["model"]
         if scenario.startswith("error-"):
             await self.error(exchange, int(scenario.removeprefix("error-")))

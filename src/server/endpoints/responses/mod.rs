@@ -5,7 +5,7 @@
 //! everywhere else the gateway does, and upstreams are told everything each time. `store: false`
 //! asks for neither, and then nothing here touches the call.
 //!
-//! [`create`] decides and calls; [`recording`] keeps an answer as it passes; [`retrieve`] and
+//! [`mod@create`] decides and calls; [`recording`] keeps an answer as it passes; [`retrieve`] and
 //! [`conversations`] are what may be asked afterwards. Pure parts: [`wish`] (what a request asks),
 //! [`items`], [`ids`], [`fold`] (what a cut answer had said) and [`page`].
 
