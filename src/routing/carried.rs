@@ -347,4 +347,37 @@ mod tests {
         let page = include_str!("../../docs/providers.md");
         assert!(page.contains(&table), "docs/providers.md should hold:\n{table}");
     }
+
+    /// A model for each dialect that upstreams speak.
+    const DIALECTS: [(&str, &str); 8] = [
+        ("OpenAI chat", "openai/gpt-4o"),
+        ("OpenAI Responses", "openai/gpt-5-pro"),
+        ("Anthropic", "anthropic/claude-haiku-4-5"),
+        ("Gemini", "gemini/gemini-2.5-flash"),
+        ("Vertex Gemini", "vertex/gemini-2.5-flash"),
+        ("Bedrock", "bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0"),
+        ("Cohere", "cohere/command-a-03-2025"),
+        ("Ollama", "ollama/qwen3:8b"),
+    ];
+
+    /// The page for users tells what each dialect makes of each field.
+    #[test]
+    fn the_page_of_dialects_is_what_happens() {
+        let config = config(&everybody());
+        let columns: Vec<Vec<Fate>> = DIALECTS
+            .iter()
+            .map(|(_, model)| carried(&config, model).unwrap().into_iter().map(|(_, fate)| fate).collect())
+            .collect();
+        let row = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+        let mut table = row([vec!["field"], DIALECTS.iter().map(|(dialect, _)| *dialect).collect()].concat());
+        table += &format!("|{}\n", "---|".repeat(DIALECTS.len() + 1));
+        let names: Vec<String> = DIALECTS.iter().map(|(_, model)| format!("`{model}`")).collect();
+        table += &row([vec!["shown with"], names.iter().map(String::as_str).collect()].concat());
+        for (at, (field, _)) in FIELDS.iter().enumerate() {
+            let fates = columns.iter().map(|column| column[at].name()).collect();
+            table += &row([vec![*field], fates].concat());
+        }
+        let page = include_str!("../../docs/dialects.md");
+        assert!(page.contains(&table), "docs/dialects.md should hold:\n{table}");
+    }
 }

@@ -242,7 +242,8 @@ async fn a_client_that_leaves_ends_its_answer() {
     let left = std::time::Instant::now();
     drop(client);
     let closed = upstream.closed(0).await;
-    assert!(closed.duration_since(left) < std::time::Duration::from_millis(100));
+    // Unit tests hold the 100 ms; here a busy machine has room.
+    assert!(closed.duration_since(left) < std::time::Duration::from_secs(1));
     let first: Value =
         serde_json::from_str(seen.lines().find_map(|line| line.strip_prefix("data: ")).unwrap()).unwrap();
     let kept = ended(&gateway, &first["response"]["id"], "cancelled").await;
