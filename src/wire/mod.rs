@@ -11,6 +11,7 @@ pub mod bedrock;
 pub mod cohere;
 pub mod count;
 pub mod embeddings;
+mod function;
 pub mod gemini;
 mod ids;
 pub mod json;

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::wire::function::Tool;
+
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Body<'a> {
     pub model: &'a str,
@@ -78,21 +80,6 @@ pub(super) enum Format<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         json_schema: Option<&'a RawValue>,
     },
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Tool<'a> {
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    pub function: Function<'a>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Function<'a> {
-    pub name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub description: Cow<'a, str>,
-    pub parameters: Cow<'a, RawValue>,
 }
 
 /// Something to answer from, and to cite.

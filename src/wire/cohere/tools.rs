@@ -13,21 +13,12 @@
 //!
 //! Source: "Tool use" and "Structured outputs (tools)" (docs.cohere.com, read November 2026).
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::body::{Function, Tool};
 use crate::{
     ir::{self, Block, ToolChoice, ToolKind},
-    wire::{losses::Losses, names::Names},
+    wire::{function::Tool, losses::Losses, names::Names},
 };
-
-/// A custom tool's argument.
-const TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
-/// No arguments.
-const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
 /// The tool part of a request.
 #[derive(Debug)]
@@ -74,7 +65,8 @@ impl<'a> Tools<'a> {
         if asked && !strict {
             losses.hint("tools[].function.strict");
         }
-        let tools: Vec<Tool<'a>> = kept.into_iter().map(|tool| write(tool, names, losses)).collect();
+        let tools: Vec<Tool<'a>> =
+            kept.into_iter().map(|tool| Tool::new(tool, names.wire(&tool.name), losses)).collect();
         Self { choice: choice.filter(|_| !tools.is_empty()), tools, strict }
     }
 }
@@ -92,27 +84,4 @@ fn choice(asked: Option<&ToolChoice>) -> Option<&'static str> {
 fn has_required(tool: &ir::Tool) -> bool {
     let schema = tool.schema.as_deref().and_then(|schema| serde_json::from_str::<Required>(schema.get()).ok());
     tool.kind == ToolKind::Custom || schema.is_some_and(|schema| !schema.required.is_empty())
-}
-
-fn write<'a>(tool: &'a ir::Tool, names: &'a Names, losses: &mut Losses) -> Tool<'a> {
-    if tool.cache.is_some() {
-        losses.hint("tools[].cache_control");
-    }
-    let description = tool.description.as_deref().unwrap_or_default();
-    let (description, parameters) = match (tool.kind, tool.schema.as_deref()) {
-        (ToolKind::Function, Some(schema)) => (Cow::Borrowed(description), Cow::Borrowed(schema)),
-        (ToolKind::Function, None) => (Cow::Borrowed(description), fixed(NOTHING)),
-        (ToolKind::Custom, Some(format)) if format.get().contains("grammar") => {
-            losses.hint("tools[].custom.format");
-            let told = format!("{description}\nFormat of the input: {format}");
-            (Cow::Owned(told.trim_start().to_owned()), fixed(TEXT))
-        }
-        (ToolKind::Custom, _) => (Cow::Borrowed(description), fixed(TEXT)),
-    };
-    Tool { kind: "function", function: Function { name: names.wire(&tool.name), description, parameters } }
-}
-
-/// One of the texts above, which are JSON.
-fn fixed(schema: &'static str) -> Cow<'static, RawValue> {
-    serde_json::from_str::<&RawValue>(schema).map_or(Cow::Borrowed(RawValue::NULL), Cow::Borrowed)
 }

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
+use crate::wire::function::Tool;
+
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Body<'a> {
     pub model: &'a str,
@@ -56,21 +58,6 @@ pub(super) enum Format<'a> {
 /// Parameters of the model's run, each once, in the order they were added.
 #[derive(Debug, Default)]
 pub(super) struct Options<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
-
-#[derive(Debug, Serialize)]
-pub(super) struct Tool<'a> {
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    pub function: Function<'a>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Function<'a> {
-    pub name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub description: Cow<'a, str>,
-    pub parameters: Cow<'a, RawValue>,
-}
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Message<'a> {

@@ -13,20 +13,10 @@
 //!
 //! Source: `Tool` and `ToolFunction` in `api/types.go` (ollama/ollama, read November 2026).
 
-use std::borrow::Cow;
-
-use serde_json::value::RawValue;
-
-use super::body::{Function, Tool};
 use crate::{
-    ir::{self, ToolChoice, ToolKind},
-    wire::losses::Losses,
+    ir::{self, ToolChoice},
+    wire::{function::Tool, losses::Losses},
 };
-
-/// A custom tool's argument.
-const TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
-/// No arguments.
-const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
 /// The tools the model may call.
 #[derive(Debug)]
@@ -67,24 +57,5 @@ fn write<'a>(tool: &'a ir::Tool, losses: &mut Losses) -> Tool<'a> {
     if tool.strict == Some(true) {
         losses.hint("tools[].function.strict");
     }
-    if tool.cache.is_some() {
-        losses.hint("tools[].cache_control");
-    }
-    let description = tool.description.as_deref().unwrap_or_default();
-    let (description, parameters) = match (tool.kind, tool.schema.as_deref()) {
-        (ToolKind::Function, Some(schema)) => (Cow::Borrowed(description), Cow::Borrowed(schema)),
-        (ToolKind::Function, None) => (Cow::Borrowed(description), fixed(NOTHING)),
-        (ToolKind::Custom, Some(format)) if format.get().contains("grammar") => {
-            losses.hint("tools[].custom.format");
-            let told = format!("{description}\nFormat of the input: {format}");
-            (Cow::Owned(told.trim_start().to_owned()), fixed(TEXT))
-        }
-        (ToolKind::Custom, _) => (Cow::Borrowed(description), fixed(TEXT)),
-    };
-    Tool { kind: "function", function: Function { name: &tool.name, description, parameters } }
-}
-
-/// One of the texts above, which are JSON.
-fn fixed(schema: &'static str) -> Cow<'static, RawValue> {
-    serde_json::from_str::<&RawValue>(schema).map_or(Cow::Borrowed(RawValue::NULL), Cow::Borrowed)
+    Tool::new(tool, &tool.name, losses)
 }
