@@ -18,7 +18,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     Server,
-    endpoints::{chat_completions, completions, embeddings, health, messages, models, refuse, responses},
+    endpoints::{
+        chat_completions, completions, embeddings, exchange::route, health, messages, models, refuse, responses,
+    },
 };
 use crate::error::Error;
 
@@ -30,15 +32,15 @@ pub fn router(server: Arc<Server>) -> Router {
 /// The routes whose clients speak OpenAI's dialects, and those for operators.
 fn openais() -> Router<Arc<Server>> {
     Router::new()
-        .route("/v1/chat/completions", post(chat_completions::create))
-        .route("/chat/completions", post(chat_completions::create))
-        .route("/{provider}/v1/chat/completions", post(chat_completions::create))
-        .route("/v1/completions", post(completions::create))
-        .route("/completions", post(completions::create))
-        .route("/{provider}/v1/completions", post(completions::create))
-        .route("/v1/embeddings", post(embeddings::create))
-        .route("/embeddings", post(embeddings::create))
-        .route("/{provider}/v1/embeddings", post(embeddings::create))
+        .route("/v1/chat/completions", route(&chat_completions::ENDPOINT))
+        .route("/chat/completions", route(&chat_completions::ENDPOINT))
+        .route("/{provider}/v1/chat/completions", route(&chat_completions::ENDPOINT))
+        .route("/v1/completions", route(&completions::ENDPOINT))
+        .route("/completions", route(&completions::ENDPOINT))
+        .route("/{provider}/v1/completions", route(&completions::ENDPOINT))
+        .route("/v1/embeddings", route(&embeddings::ENDPOINT))
+        .route("/embeddings", route(&embeddings::ENDPOINT))
+        .route("/{provider}/v1/embeddings", route(&embeddings::ENDPOINT))
         .route("/v1/models", get(models::list_or_get))
         .route("/v1/models/{*id}", get(models::list_or_get))
         .route("/models", get(models::list_or_get))
@@ -58,12 +60,12 @@ fn openais() -> Router<Arc<Server>> {
 /// The routes whose clients speak Anthropic's.
 fn anthropics() -> Router<Arc<Server>> {
     Router::new()
-        .route("/v1/messages", post(messages::create))
-        .route("/messages", post(messages::create))
-        .route("/{provider}/v1/messages", post(messages::create))
-        .route("/v1/messages/count_tokens", post(messages::count_tokens))
-        .route("/messages/count_tokens", post(messages::count_tokens))
-        .route("/{provider}/v1/messages/count_tokens", post(messages::count_tokens))
+        .route("/v1/messages", route(&messages::ENDPOINT))
+        .route("/messages", route(&messages::ENDPOINT))
+        .route("/{provider}/v1/messages", route(&messages::ENDPOINT))
+        .route("/v1/messages/count_tokens", route(&messages::COUNT_TOKENS))
+        .route("/messages/count_tokens", route(&messages::COUNT_TOKENS))
+        .route("/{provider}/v1/messages/count_tokens", route(&messages::COUNT_TOKENS))
         .layer(CatchPanicLayer::custom(|panic| recover("/v1/messages", panic)))
 }
 

@@ -1,36 +1,14 @@
 //! `POST /v1/chat/completions` (OpenAI's API reference, "Create chat completion", read November
 //! 2026). The tests here are those of every [`super::exchange`].
 
-use std::sync::Arc;
+use super::exchange::Endpoint;
+use crate::{server::probe, telemetry, wire::openai_chat::OpenAiChat};
 
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
-
-use super::{
-    PlaceResult,
-    exchange::{self, Endpoint},
-};
-use crate::{
-    server::{Server, probe},
-    telemetry,
-    wire::openai_chat::OpenAiChat,
-};
-
-static ENDPOINT: Endpoint = Endpoint {
+pub(in crate::server) static ENDPOINT: Endpoint = Endpoint {
     counted_as: telemetry::Endpoint::ChatCompletions,
     dialect: &OpenAiChat,
     probe: |_, body| probe::chat(body),
 };
-
-pub(in crate::server) async fn create(
-    State(server): State<Arc<Server>>,
-    found: PlaceResult,
-    request: Request,
-) -> Response {
-    exchange::answer(&ENDPOINT, server, found, request).await
-}
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+    routing::{MethodRouter, post},
+};
 use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
@@ -35,7 +40,7 @@ use crate::{
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What one endpoint does differently from the others.
-pub(super) struct Endpoint {
+pub(in crate::server) struct Endpoint {
     pub counted_as: telemetry::Endpoint,
     /// What its clients speak, errors and keep-alives included.
     pub dialect: &'static dyn ClientDialect,
@@ -52,13 +57,15 @@ pub(super) struct Exchange {
     in_flight: InFlight,
 }
 
+/// The route of an endpoint.
+pub(in crate::server) fn route(endpoint: &'static Endpoint) -> MethodRouter<Arc<Server>> {
+    post(move |State(server): State<Arc<Server>>, found: PlaceResult, request: Request| {
+        answer(endpoint, server, found, request)
+    })
+}
+
 /// The whole way of a call.
-pub(super) async fn answer(
-    endpoint: &'static Endpoint,
-    server: Arc<Server>,
-    found: PlaceResult,
-    request: Request,
-) -> Response {
+async fn answer(endpoint: &'static Endpoint, server: Arc<Server>, found: PlaceResult, request: Request) -> Response {
     let exchange = Exchange::begin(endpoint, server, request.headers());
     match exchange.read(found, request).await {
         Ok(inbound) => exchange.run(inbound).await,

@@ -3,41 +3,11 @@
 //!
 //! Agents add `?beta=true` to the path; the query says nothing here.
 
-use std::sync::Arc;
+use super::exchange::Endpoint;
+use crate::{server::probe, telemetry, wire::anthropic::Anthropic};
 
-use axum::{
-    extract::{Request, State},
-    response::Response,
-};
-
-use super::{
-    PlaceResult,
-    exchange::{self, Endpoint},
-};
-use crate::{
-    server::{Server, probe},
-    telemetry,
-    wire::anthropic::Anthropic,
-};
-
-static ENDPOINT: Endpoint =
+pub(in crate::server) static ENDPOINT: Endpoint =
     Endpoint { counted_as: telemetry::Endpoint::Messages, dialect: &Anthropic, probe: probe::messages };
 
-static COUNT: Endpoint =
+pub(in crate::server) static COUNT_TOKENS: Endpoint =
     Endpoint { counted_as: telemetry::Endpoint::CountTokens, dialect: &Anthropic, probe: probe::count_tokens };
-
-pub(in crate::server) async fn count_tokens(
-    State(server): State<Arc<Server>>,
-    found: PlaceResult,
-    request: Request,
-) -> Response {
-    exchange::answer(&COUNT, server, found, request).await
-}
-
-pub(in crate::server) async fn create(
-    State(server): State<Arc<Server>>,
-    found: PlaceResult,
-    request: Request,
-) -> Response {
-    exchange::answer(&ENDPOINT, server, found, request).await
-}

@@ -4,7 +4,7 @@ mod anthropic_models;
 pub(super) mod chat_completions;
 pub(super) mod completions;
 pub(super) mod embeddings;
-mod exchange;
+pub(super) mod exchange;
 pub(super) mod health;
 pub(super) mod messages;
 pub(super) mod models;
