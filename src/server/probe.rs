@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::{
     call::Estimate,
     error::{Error, Result},
-    wire::{embeddings::openai, json::Object},
+    wire::json::Object,
 };
 
 /// What an answer is taken to be when the client sets no maximum, in tokens.
@@ -66,7 +66,6 @@ pub(super) fn embeddings(body: &[u8]) -> Result<Probe> {
     let object = Object::parse(body)?;
     let model = model(&object)?;
     object.present("input").ok_or_else(|| missing("input"))?;
-    openai::request(body)?;
     let estimate = Estimate { prompt: prompt_tokens(body, in_data_url), output: 0 };
     Ok(Probe { model, stream: false, include_usage: false, estimate })
 }
