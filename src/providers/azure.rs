@@ -86,6 +86,10 @@ impl Provider for Azure {
         self.openai().adjust(dialect, facts, body)
     }
 
+    fn is_bare(&self) -> bool {
+        self.openai().is_bare()
+    }
+
     fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let offer = self.openai().embeddings(model, settings)?;
         let path = path(&offer.path, Some(model), settings).ok()?;

@@ -178,6 +178,9 @@ pub struct Quirks {
     pub effort_off: EffortOff,
     /// The forms of `tool_choice` it takes; all when empty.
     pub tool_choice: Vec<Choice>,
+    /// It refuses fields that only other vendors have (`cache_control`, `top_k`, reasoning), so a
+    /// translated request goes without.
+    pub bare: bool,
     /// It understands the role `developer`; otherwise it is told `system`.
     pub developer: bool,
     /// It refuses `name` in a message.

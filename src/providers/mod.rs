@@ -76,6 +76,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn host(&self) -> Host {
         Host::Vendor
     }
+    /// Whether it refuses fields of its dialect that only other vendors have ([`Facts::is_bare`]).
+    fn is_bare(&self) -> bool {
+        false
+    }
     /// The name of a model in a request's body.
     fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> Cow<'a, str> {
         let _ = settings;

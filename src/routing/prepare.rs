@@ -72,6 +72,7 @@ impl Source {
             stream: self.inbound.stream,
             max_output_tokens: route.facts.and_then(|facts| facts.max_output_tokens),
             host: provider.host(),
+            is_bare: provider.is_bare(),
         };
         let speaks = provider.speaks(model);
         let dialect = if speaks.contains(&self.inbound.dialect) { Some(&self.inbound.dialect) } else { speaks.first() };
@@ -276,7 +277,7 @@ fn splits(route: &Route, dialect: Dialect) -> bool {
 }
 
 /// Writes the model's name as the upstream wants it.
-fn name(route: &Route, body: &mut json::Edits<'_>) {
+pub(super) fn name(route: &Route, body: &mut json::Edits<'_>) {
     let name = route.wire_model();
     let mut model = String::with_capacity(name.len() + 2);
     json::push_string(&mut model, &name);
@@ -407,6 +408,32 @@ headers = { x-own = "3" }
             assert_eq!((param.as_deref(), code), (Some(field), Some("unsupported_parameter")));
             assert!(message.contains("anthropic/claude-haiku-4-5"), "{message}");
         }
+    }
+
+    /// C1, R1, regression 40: what vendors share beyond OpenAI's fields goes to those that take it;
+    /// OpenAI itself, which refuses the whole request for it, is asked without, and it is said so.
+    #[test]
+    fn openai_gets_its_own_fields_only() {
+        let body = r#"{"model":"x","max_tokens":9,"top_k":5,
+            "system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],
+            "tools":[{"name":"f","input_schema":{"type":"object"},"cache_control":{"type":"ephemeral"}}],
+            "messages":[{"role":"user","content":"hi"},
+              {"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"},
+                {"type":"tool_use","id":"toolu_1","name":"f","input":{},"cache_control":{"type":"ephemeral"}}]},
+              {"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"r"}]}]}"#;
+        let call = |target: &str| {
+            let mut inbound = inbound(target, false, body);
+            inbound.dialect = Dialect::Anthropic;
+            let prepared = prepare(inbound, target).unwrap();
+            (String::from_utf8(prepared.request.body().to_vec()).unwrap(), prepared.dropped)
+        };
+        let shared = ["cache_control", "top_k", "reasoning_content", "thinking_blocks"];
+        let (sent, dropped) = call("openai/gpt-4o");
+        assert!(shared.iter().all(|field| !sent.contains(field)), "{sent}");
+        assert!(shared.iter().all(|field| dropped.iter().any(|name| name.contains(field))), "{dropped:?}");
+        let (sent, dropped) = call("lab/m");
+        assert!(shared.iter().all(|field| sent.contains(field)), "{sent}");
+        assert!(dropped.is_empty(), "{dropped:?}");
     }
 
     /// Design section 6.9, X3: the few headers that travel, per target, and the operator's own;

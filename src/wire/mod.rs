@@ -250,6 +250,8 @@ pub struct Facts<'a> {
     /// The model's largest `max_tokens`, where known (rule A6).
     pub max_output_tokens: Option<u64>,
     pub host: Host,
+    /// It takes its dialect's own fields only, and refuses the ones that other vendors share.
+    pub is_bare: bool,
 }
 
 /// Who serves a dialect, where that makes a difference to what is taken.

@@ -84,6 +84,10 @@ impl Provider for Compatible {
         sign(self.row.auth, with, request)
     }
 
+    fn is_bare(&self) -> bool {
+        self.row.quirks.bare
+    }
+
     fn adjusts(&self, dialect: Dialect) -> bool {
         dialect == Dialect::OpenAiChat
     }

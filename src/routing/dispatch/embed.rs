@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     ir::{EmbeddingRequest, Embeddings, Usage},
     routing::{
-        prepare::{Prepared, Source, WayBack},
+        prepare::{self, Prepared, Source, WayBack},
         table::Route,
     },
     wire::{
@@ -66,7 +66,7 @@ impl Source {
             };
             if offer.format == Format::OpenAi {
                 let mut edits = json::Object::parse(&body)?.edit();
-                edits.set("model", json::string(&route.wire_model()));
+                prepare::name(route, &mut edits);
                 losses.extend(provider.adjust_embeddings(&mut edits));
                 body = edits.into_bytes(&body);
             }

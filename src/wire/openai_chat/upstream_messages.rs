@@ -284,6 +284,20 @@ fn part<'a>(block: &'a Block, lose: &mut impl FnMut()) -> Option<Part<'a>> {
 // === impl Message ===
 
 impl Message<'_> {
+    /// Takes out the fields that OpenAI itself does not have; names those that were there.
+    pub(super) fn bare(&mut self) -> Vec<&'static str> {
+        let mut marks = usize::from(self.cache_control.take().is_some());
+        if let Some(Content::Parts(parts)) = &mut self.content {
+            marks += parts.iter_mut().filter_map(|part| part.cache_control.take()).count();
+        }
+        marks += self.tool_calls.iter_mut().filter_map(|call| call.cache_control.take()).count();
+        let reasoning = self.reasoning_content.take().is_some();
+        let blocks = !std::mem::take(&mut self.thinking_blocks).is_empty();
+        let found =
+            [("content[].cache_control", marks > 0), ("reasoning_content", reasoning), ("thinking_blocks", blocks)];
+        found.into_iter().filter_map(|(field, was_there)| was_there.then_some(field)).collect()
+    }
+
     fn of(role: &'static str) -> Self {
         Self {
             role,

@@ -199,7 +199,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     let mut losses = losses(request);
     let messages = upstream_messages::encode(&request.messages, &mut losses);
     let has_tools = !request.tools.is_empty();
-    let body = Body {
+    let mut body = Body {
         model: facts.model,
         stream: facts.stream.then_some(true),
         // The gateway itself needs the counts.
@@ -221,8 +221,31 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         tools: request.tools.iter().map(tool).collect(),
         messages,
     };
+    if facts.is_bare {
+        body.bare(&mut losses);
+    }
     let body = serde_json::to_vec(&body).map_err(|error| Error::Internal { message: error.to_string() })?;
     Ok(Encoded { body: body.into(), memo: memo(&request.tools), losses, ..Encoded::default() })
+}
+
+impl Body<'_> {
+    /// Takes out what OpenAI itself has no field for, and would refuse the whole request for.
+    fn bare(&mut self, losses: &mut Vec<Loss>) {
+        let mut lost = |field: &str, was_there: bool| {
+            if was_there {
+                losses.push(Loss { field: field.into(), weight: Weight::Hint });
+            }
+        };
+        lost("top_k", self.sampling.top_k.take().is_some());
+        lost("cache_control", self.cache_control.take().is_some());
+        let tools = self.tools.iter_mut().filter_map(|tool| tool.cache_control.take()).count();
+        lost("tools[].cache_control", tools > 0);
+        for (index, message) in self.messages.iter_mut().enumerate() {
+            for field in message.bare() {
+                lost(&format!("messages[{index}].{field}"), true);
+            }
+        }
+    }
 }
 
 impl CacheControl {
