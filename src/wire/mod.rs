@@ -8,6 +8,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod blocks;
 pub mod cohere;
 pub mod count;
 pub mod embeddings;

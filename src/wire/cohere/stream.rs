@@ -24,7 +24,11 @@ use crate::{
     error::{Error, Result},
     framing::Frame,
     ir::{Delta, Event, Opening, ToolKind},
-    wire::{Memo, StreamDecoder, ids},
+    wire::{
+        Memo, StreamDecoder,
+        blocks::{Blocks, Prose},
+        ids,
+    },
 };
 
 /// Reads one stream.
@@ -34,24 +38,15 @@ pub(super) struct Decoder {
     started: bool,
     done: bool,
     id: String,
-    /// The next block's index.
-    next: u32,
-    /// The block that pieces of one kind are being added to.
-    prose: Option<(Prose, u32)>,
+    blocks: Blocks,
     calls: Vec<Call>,
     /// Characters of text so far, and where the text of each part began.
     chars: u64,
     bases: Vec<(u64, u64)>,
 }
 
-/// What a piece of prose belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prose {
-    /// A part of the content, by its number.
-    Text(u64),
-    Thinking(u64),
-    Plan,
-}
+/// The plan of a tool turn among the parts of the content, which are numbered from zero.
+const PLAN: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Call {
@@ -191,7 +186,7 @@ impl StreamDecoder for Decoder {
         match &*envelope.kind {
             "message-start" => self.start(envelope.id, out),
             "content-start" | "content-delta" => self.content(envelope, out)?,
-            "content-end" => self.close_prose(out),
+            "content-end" => self.blocks.close_prose(out),
             "tool-plan-delta" => self.plan(&envelope, out)?,
             "tool-call-start" => self.begin_call(&envelope, out)?,
             "tool-call-delta" => self.call(&envelope, out)?,
@@ -235,11 +230,14 @@ impl Decoder {
         let Some(raw) = change(&envelope)?.message.and_then(|message| message.content) else { return Ok(()) };
         let piece: Piece = one(raw)?.unwrap_or_default();
         if let Some(text) = piece.thinking.filter(|text| !text.is_empty()) {
-            let index = self.block(Prose::Thinking(envelope.index), out);
+            let (index, _) = self.blocks.part(Prose::Reasoning, envelope.index, out);
             out.push(Event::Delta { index, delta: Delta::Reasoning(text) });
         }
         if let Some(text) = piece.text.filter(|text| !text.is_empty()) {
-            let index = self.block(Prose::Text(envelope.index), out);
+            let (index, is_new) = self.blocks.part(Prose::Text, envelope.index, out);
+            if is_new {
+                self.bases.push((envelope.index, self.chars));
+            }
             self.chars += text.chars().count() as u64;
             out.push(Event::Delta { index, delta: Delta::Text(text) });
             if let Some(logprob) = envelope.logprobs.and_then(Likely::logprob) {
@@ -253,7 +251,7 @@ impl Decoder {
         self.start(None, out);
         let plan = change(envelope)?.message.and_then(|message| message.tool_plan);
         if let Some(text) = plan.filter(|text| !text.is_empty()) {
-            let index = self.block(Prose::Plan, out);
+            let (index, _) = self.blocks.part(Prose::Reasoning, PLAN, out);
             out.push(Event::Delta { index, delta: Delta::Reasoning(text) });
         }
         Ok(())
@@ -265,11 +263,11 @@ impl Decoder {
         let Some(name) = piece.function.name.filter(|name| !name.is_empty()) else {
             return Err(Error::BadReply { message: "The upstream called a tool without naming it.".into() });
         };
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         let (name, kind) = answer::called(name, &self.memo);
         let given = piece.id.filter(|id| !id.is_empty());
         let id = given.unwrap_or_else(|| ids::tool_call(&self.id, 0, self.calls.len()));
-        let block = self.open(Opening::ToolCall { id, name, kind }, out);
+        let block = self.blocks.open(Opening::ToolCall { id, name, kind }, out);
         self.calls.push(Call {
             wire: envelope.index,
             block,
@@ -318,44 +316,13 @@ impl Decoder {
     fn end(&mut self, envelope: &Envelope<'_>, out: &mut Vec<Event>) -> Result<()> {
         self.start(None, out);
         let change = change(envelope)?;
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         self.calls.iter_mut().for_each(|call| call.close(out));
         out.extend(change.usage.and_then(|counts| counts.usage()).map(Event::Usage));
         let reason = answer::finish(change.finish_reason.as_deref(), !self.calls.is_empty(), change.error.as_deref())?;
         out.push(Event::Finish { reason, stop_sequence: None });
         self.done = true;
         Ok(())
-    }
-
-    /// The open block of this prose; begins one when there is none.
-    fn block(&mut self, prose: Prose, out: &mut Vec<Event>) -> u32 {
-        if let Some((_, index)) = self.prose.filter(|(open, _)| *open == prose) {
-            return index;
-        }
-        self.close_prose(out);
-        let opening = match prose {
-            Prose::Text(part) => {
-                self.bases.push((part, self.chars));
-                Opening::Text
-            }
-            Prose::Thinking(_) | Prose::Plan => Opening::Reasoning,
-        };
-        let index = self.open(opening, out);
-        self.prose = Some((prose, index));
-        index
-    }
-
-    fn open(&mut self, block: Opening, out: &mut Vec<Event>) -> u32 {
-        let index = self.next;
-        self.next += 1;
-        out.push(Event::Open { index, block });
-        index
-    }
-
-    fn close_prose(&mut self, out: &mut Vec<Event>) {
-        if let Some((_, index)) = self.prose.take() {
-            out.push(Event::Close { index });
-        }
     }
 }
 

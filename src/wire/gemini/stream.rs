@@ -28,7 +28,13 @@ use crate::{
     error::{Error, Result},
     framing::Frame,
     ir::{Delta, Event, Finish, Opening, Response, Source, ToolKind, Usage},
-    wire::{Memo, StreamDecoder, ids, signature::Signed, translate},
+    wire::{
+        Memo, StreamDecoder,
+        blocks::{Blocks, Prose},
+        ids,
+        signature::Signed,
+        translate,
+    },
 };
 
 /// Reads one stream.
@@ -39,10 +45,7 @@ pub(super) struct Decoder {
     done: bool,
     /// What tells this answer from others.
     seed: String,
-    /// The next block's index.
-    next: u32,
-    /// The block that text of one kind is being added to.
-    prose: Option<(Prose, u32)>,
+    blocks: Blocks,
     /// The ids of the calls so far.
     calls: HashSet<String>,
     /// The answer's text so far.
@@ -51,12 +54,6 @@ pub(super) struct Decoder {
     counted: Option<Usage>,
     grounding: Option<Grounding>,
     end: Option<End>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prose {
-    Text,
-    Reasoning,
 }
 
 /// Why the answer ends.
@@ -75,7 +72,7 @@ pub(super) fn whole(body: &[u8], memo: &Memo) -> Result<Response> {
     let mut decoder = Decoder::new(memo.clone());
     let mut events = Vec::new();
     decoder.chunk(chunk, body, &mut events)?;
-    if decoder.end.is_none() && decoder.next == 0 {
+    if decoder.end.is_none() && decoder.blocks.is_empty() {
         return Err(unusable("its candidate is empty and has no finish reason"));
     }
     decoder.end.get_or_insert(End { reason: Finish::Stop, message: None });
@@ -124,9 +121,9 @@ impl StreamDecoder for Decoder {
             return Err(Error::Interrupted { message: message.into() });
         };
         self.done = true;
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         if let Some(message) = end.message.filter(|text| end.reason == Finish::ContentFilter && !text.is_empty()) {
-            self.whole_block(Opening::Refusal, Some(Delta::Refusal(message)), out);
+            self.blocks.whole(Opening::Refusal, Some(Delta::Refusal(message)), out);
         }
         let annotations = self.grounding.take().map(|grounding| grounding.annotations(&self.said));
         out.extend(annotations.into_iter().flatten().map(Event::Annotation));
@@ -223,37 +220,31 @@ impl Decoder {
             self.text(format!("\n```\n{}\n```\n", output.trim_end()), out);
         }
         if let Some(signature) = signature {
-            self.close_prose(out);
             self.proof(Signed::Part, &signature, out);
         }
     }
 
     fn text(&mut self, text: String, out: &mut Vec<Event>) {
-        if text.is_empty() {
-            return;
-        }
         self.said.push_str(&text);
-        let index = self.prose_block(Prose::Text, out);
-        out.push(Event::Delta { index, delta: Delta::Text(text) });
+        self.blocks.say(Prose::Text, text, out);
     }
 
     fn thought(&mut self, text: String, signature: Option<String>, out: &mut Vec<Event>) {
         if text.is_empty() && signature.is_none() {
             return;
         }
-        let index = self.prose_block(Prose::Reasoning, out);
+        let index = self.blocks.prose(Prose::Reasoning, out);
         if !text.is_empty() {
             out.push(Event::Delta { index, delta: Delta::Reasoning(text) });
         }
         if let Some(signature) = signature {
             out.push(Event::Delta { index, delta: Delta::Signature(Signed::Thought.tag(&signature)) });
-            self.close_prose(out);
+            self.blocks.close_prose(out);
         }
     }
 
     fn image(&mut self, source: Source, out: &mut Vec<Event>) {
-        self.close_prose(out);
-        self.whole_block(Opening::Image { source }, None, out);
+        self.blocks.whole(Opening::Image { source }, None, out);
     }
 
     fn call(&mut self, call: &Call<'_>, signature: Option<String>, out: &mut Vec<Event>) {
@@ -261,7 +252,7 @@ impl Decoder {
         if call.name.is_empty() {
             return;
         }
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         if let Some(signature) = signature {
             self.proof(Signed::Call, &signature, out);
         }
@@ -275,7 +266,7 @@ impl Decoder {
             ToolKind::Custom => custom_text(args),
         };
         let id = self.call_id(call.id.as_deref());
-        self.whole_block(Opening::ToolCall { id, name, kind }, Some(Delta::Arguments(arguments)), out);
+        self.blocks.whole(Opening::ToolCall { id, name, kind }, Some(Delta::Arguments(arguments)), out);
     }
 
     /// The id that was given, if no other call has it.
@@ -288,41 +279,7 @@ impl Decoder {
 
     /// A signature as a block of its own.
     fn proof(&mut self, signed: Signed, signature: &str, out: &mut Vec<Event>) {
-        self.whole_block(Opening::Reasoning, Some(Delta::Signature(signed.tag(signature))), out);
-    }
-
-    fn whole_block(&mut self, block: Opening, delta: Option<Delta>, out: &mut Vec<Event>) {
-        let index = self.open(block, out);
-        out.extend(delta.map(|delta| Event::Delta { index, delta }));
-        out.push(Event::Close { index });
-    }
-
-    /// The open block of this kind; begins one when there is none.
-    fn prose_block(&mut self, kind: Prose, out: &mut Vec<Event>) -> u32 {
-        if let Some((_, index)) = self.prose.filter(|(open, _)| *open == kind) {
-            return index;
-        }
-        self.close_prose(out);
-        let opening = match kind {
-            Prose::Text => Opening::Text,
-            Prose::Reasoning => Opening::Reasoning,
-        };
-        let index = self.open(opening, out);
-        self.prose = Some((kind, index));
-        index
-    }
-
-    fn close_prose(&mut self, out: &mut Vec<Event>) {
-        if let Some((_, index)) = self.prose.take() {
-            out.push(Event::Close { index });
-        }
-    }
-
-    fn open(&mut self, block: Opening, out: &mut Vec<Event>) -> u32 {
-        let index = self.next;
-        self.next += 1;
-        out.push(Event::Open { index, block });
-        index
+        self.blocks.whole(Opening::Reasoning, Some(Delta::Signature(signed.tag(signature))), out);
     }
 
     fn count(&mut self, out: &mut Vec<Event>) {

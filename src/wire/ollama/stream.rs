@@ -19,7 +19,11 @@ use crate::{
     error::{Error, Result},
     framing::Frame,
     ir::{Delta, Event, Finish, Logprob, Opening, Response, ToolKind, Usage},
-    wire::{Memo, StreamDecoder, ids, translate},
+    wire::{
+        Memo, StreamDecoder,
+        blocks::{Blocks, Prose},
+        ids, translate,
+    },
 };
 
 #[derive(Debug, Deserialize)]
@@ -95,18 +99,9 @@ pub(super) struct Decoder {
     done: bool,
     /// The time of the first line, which tells this answer from others.
     seed: String,
-    /// The next block's index.
-    next: u32,
-    /// The block that pieces of one kind are being added to.
-    prose: Option<(Prose, u32)>,
+    blocks: Blocks,
     /// Ids of the calls so far.
     calls: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prose {
-    Text,
-    Thinking,
 }
 
 /// Reads a whole answer (rules E2, M2).
@@ -175,8 +170,8 @@ impl Decoder {
             out.push(Event::Start { id: String::new(), model: line.model.take().unwrap_or_default(), created: 0 });
         }
         let message = line.message.take().unwrap_or_default();
-        self.prose(Prose::Thinking, message.thinking, out);
-        self.prose(Prose::Text, message.content, out);
+        self.blocks.say(Prose::Reasoning, message.thinking.unwrap_or_default(), out);
+        self.blocks.say(Prose::Text, message.content.unwrap_or_default(), out);
         let logprobs: Vec<Logprob> = line.logprobs.take().unwrap_or_default().into_iter().map(Logprob::from).collect();
         if !logprobs.is_empty() {
             out.push(Event::Logprobs(logprobs));
@@ -190,43 +185,18 @@ impl Decoder {
         Ok(())
     }
 
-    fn prose(&mut self, kind: Prose, text: Option<String>, out: &mut Vec<Event>) {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-        let index = match self.prose {
-            Some((open, index)) if open == kind => index,
-            Some(_) | None => {
-                self.close_prose(out);
-                let opening = match kind {
-                    Prose::Text => Opening::Text,
-                    Prose::Thinking => Opening::Reasoning,
-                };
-                let index = self.open(opening, out);
-                self.prose = Some((kind, index));
-                index
-            }
-        };
-        let delta = match kind {
-            Prose::Text => Delta::Text(text),
-            Prose::Thinking => Delta::Reasoning(text),
-        };
-        out.push(Event::Delta { index, delta });
-    }
-
     /// A whole call.
     fn call(&mut self, call: Call<'_>, out: &mut Vec<Event>) -> Result<()> {
         let Function { name, arguments } = call.function;
         if name.is_empty() {
             return Err(Error::BadReply { message: "The upstream called a tool without naming it.".into() });
         }
-        self.close_prose(out);
         let given = call.id.filter(|id| !id.is_empty() && !self.calls.contains(id));
         let id = given.unwrap_or_else(|| ids::tool_call(&self.seed, 0, self.calls.len()));
         self.calls.push(id.clone());
         let kind = self.memo.kind_of(&name);
         let arguments = text(arguments, kind);
-        let index = self.open(Opening::ToolCall { id, name, kind }, out);
-        out.push(Event::Delta { index, delta: Delta::Arguments(arguments) });
-        out.push(Event::Close { index });
+        self.blocks.whole(Opening::ToolCall { id, name, kind }, Some(Delta::Arguments(arguments)), out);
         Ok(())
     }
 
@@ -234,7 +204,7 @@ impl Decoder {
     /// requests without messages.
     fn end(&mut self, line: &Line<'_>, out: &mut Vec<Event>) {
         self.done = true;
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         // A count of nothing is left out.
         if line.prompt_eval_count.is_some() || line.eval_count.is_some() {
             let (input, output) = (line.prompt_eval_count.unwrap_or_default(), line.eval_count.unwrap_or_default());
@@ -246,19 +216,6 @@ impl Decoder {
             Some(_) | None => Finish::Stop,
         };
         out.push(Event::Finish { reason, stop_sequence: None });
-    }
-
-    fn open(&mut self, block: Opening, out: &mut Vec<Event>) -> u32 {
-        let index = self.next;
-        self.next += 1;
-        out.push(Event::Open { index, block });
-        index
-    }
-
-    fn close_prose(&mut self, out: &mut Vec<Event>) {
-        if let Some((_, index)) = self.prose.take() {
-            out.push(Event::Close { index });
-        }
     }
 }
 

@@ -17,7 +17,12 @@ use crate::{
     error::{Error, Result},
     framing::Frame,
     ir::{Annotation, Delta, Event, Finish, Opening, Usage},
-    wire::{Memo, StreamDecoder, ids, read::Shape},
+    wire::{
+        Memo, StreamDecoder,
+        blocks::{Blocks, Prose},
+        ids,
+        read::Shape,
+    },
 };
 
 #[derive(Debug, Default)]
@@ -29,21 +34,11 @@ pub(super) struct Decoder {
     finished: bool,
     /// `[DONE]` has passed.
     done: bool,
-    /// The next block's index.
-    next: u32,
-    /// The block that text of one kind is being added to.
-    prose: Option<(Prose, u32)>,
+    blocks: Blocks,
     /// Takes reasoning out of the text, where the upstream leaves it there.
     splitter: Option<Splitter>,
     calls: Vec<OpenCall>,
     usage: Option<Usage>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prose {
-    Text,
-    Reasoning,
-    Refusal,
 }
 
 /// A tool call whose pieces are coming.
@@ -139,7 +134,7 @@ impl Decoder {
 
     /// Ends the answer for the upstream's reason, unless that is a failure (rule E2).
     pub(super) fn stop(&mut self, reason: &str, out: &mut Vec<Event>) -> Result<()> {
-        match in_band::failed_finish(reason, self.next > 0) {
+        match in_band::failed_finish(reason, !self.blocks.is_empty()) {
             Some(error) => Err(error.into()),
             None => self.end(finish::decode(reason), out),
         }
@@ -152,7 +147,7 @@ impl Decoder {
         }
         self.finished = true;
         self.flush(out);
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         for call in &self.calls {
             let Some(index) = call.block else {
                 return Err(Error::BadReply { message: "The upstream called a tool without naming it.".into() });
@@ -187,9 +182,7 @@ impl Decoder {
             self.piece(at, called.name, called.arguments, out);
         }
         for source in said.images.map(images::read).unwrap_or_default() {
-            self.close_prose(out);
-            let index = self.open(Opening::Image { source }, out);
-            out.push(Event::Close { index });
+            self.blocks.whole(Opening::Image { source }, None, out);
         }
         if let Some(raw) = said.annotations {
             annotations(raw.get(), out);
@@ -201,10 +194,10 @@ impl Decoder {
         let blocks = said.thinking_blocks.map(Part::list).unwrap_or_default();
         for (at, block) in blocks.iter().enumerate() {
             if at > 0 {
-                self.close_prose(out);
+                self.blocks.close_prose(out);
             }
             // A signed block at the end of streamed reasoning repeats its whole text.
-            let streaming = matches!(self.prose, Some((Prose::Reasoning, _)));
+            let streaming = self.blocks.speaking() == Some(Prose::Reasoning);
             let repeats = at == 0 && streaming && !block.signature.0.is_empty();
             let text = if repeats { String::new() } else { block.thinking() };
             self.thought(block, &text, out);
@@ -224,18 +217,16 @@ impl Decoder {
     /// One block of reasoning, or a piece of one, with what proves its origin.
     fn thought(&mut self, part: &Part<'_>, text: &str, out: &mut Vec<Event>) {
         if part.r#type.0 == "redacted_thinking" {
-            self.close_prose(out);
-            let index = self.open(Opening::RedactedReasoning { data: part.data.0.clone() }, out);
-            out.push(Event::Close { index });
+            self.blocks.whole(Opening::RedactedReasoning { data: part.data.0.clone() }, None, out);
             return;
         }
         self.prose(Prose::Reasoning, text, out);
         if part.signature.0.is_empty() {
             return;
         }
-        let index = self.prose_block(Prose::Reasoning, out);
+        let index = self.blocks.prose(Prose::Reasoning, out);
         out.push(Event::Delta { index, delta: Delta::Signature(part.signature.0.clone()) });
-        self.close_prose(out);
+        self.blocks.close_prose(out);
     }
 
     /// A string, or Mistral's array of text and thinking parts.
@@ -270,56 +261,12 @@ impl Decoder {
     }
 
     fn split(&mut self, split: Split, out: &mut Vec<Event>) {
-        self.prose_owned(Prose::Reasoning, split.reasoning, out);
-        self.prose_owned(Prose::Text, split.text, out);
+        self.blocks.say(Prose::Reasoning, split.reasoning, out);
+        self.blocks.say(Prose::Text, split.text, out);
     }
 
     fn prose(&mut self, kind: Prose, text: &str, out: &mut Vec<Event>) {
-        if !text.is_empty() {
-            self.prose_owned(kind, text.to_owned(), out);
-        }
-    }
-
-    fn prose_owned(&mut self, kind: Prose, text: String, out: &mut Vec<Event>) {
-        if text.is_empty() {
-            return;
-        }
-        let index = self.prose_block(kind, out);
-        let delta = match kind {
-            Prose::Text => Delta::Text(text),
-            Prose::Reasoning => Delta::Reasoning(text),
-            Prose::Refusal => Delta::Refusal(text),
-        };
-        out.push(Event::Delta { index, delta });
-    }
-
-    /// The open block of this kind; begins one when there is none.
-    fn prose_block(&mut self, kind: Prose, out: &mut Vec<Event>) -> u32 {
-        if let Some((_, index)) = self.prose.filter(|(open, _)| *open == kind) {
-            return index;
-        }
-        self.close_prose(out);
-        let opening = match kind {
-            Prose::Text => Opening::Text,
-            Prose::Reasoning => Opening::Reasoning,
-            Prose::Refusal => Opening::Refusal,
-        };
-        let index = self.open(opening, out);
-        self.prose = Some((kind, index));
-        index
-    }
-
-    fn close_prose(&mut self, out: &mut Vec<Event>) {
-        if let Some((_, index)) = self.prose.take() {
-            out.push(Event::Close { index });
-        }
-    }
-
-    fn open(&mut self, block: Opening, out: &mut Vec<Event>) -> u32 {
-        let index = self.next;
-        self.next += 1;
-        out.push(Event::Open { index, block });
-        index
+        self.blocks.say(kind, text.to_owned(), out);
     }
 
     /// Finds the call a piece belongs to: by index, else by id, else it is the last one's unless a
@@ -372,14 +319,14 @@ impl Decoder {
     }
 
     fn open_call(&mut self, at: usize, name: String, out: &mut Vec<Event>) -> u32 {
-        self.close_prose(out);
+        self.blocks.close_prose(out);
         let name = self.memo.tool_names.get(&name).cloned().unwrap_or(name);
         let id = self.calls.get(at).map(|call| call.id.clone()).unwrap_or_default();
         let used = self.calls.iter().take(at).any(|call| call.id == id);
         // Servers without ids, or with "0" for every call, need one that no other turn has.
         let id = if id.is_empty() || used { ids::tool_call(&self.seed, 0, at) } else { id };
         let kind = self.memo.kind_of(&name);
-        let index = self.open(Opening::ToolCall { id, name, kind }, out);
+        let index = self.blocks.open(Opening::ToolCall { id, name, kind }, out);
         if let Some(call) = self.calls.get_mut(at) {
             call.block = Some(index);
         }
