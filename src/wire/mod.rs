@@ -7,6 +7,7 @@
 //! ([`ClientDialect::relay`]) or they are decoded and encoded ([`translate::Translate`]).
 
 pub mod anthropic;
+mod arguments;
 pub mod bedrock;
 mod blocks;
 pub mod cohere;

@@ -12,7 +12,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::ir::{CacheHint, CacheTtl};
+use crate::{
+    ir::{CacheHint, CacheTtl},
+    wire::arguments::Arguments,
+};
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Body<'a> {
@@ -163,7 +166,7 @@ pub(crate) enum Block<'a> {
     ToolUse {
         id: &'a str,
         name: &'a str,
-        input: Input<'a>,
+        input: Arguments<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
@@ -193,22 +196,6 @@ pub(crate) enum Source<'a> {
     Url { url: &'a str },
     Text { media_type: &'static str, data: Cow<'a, str> },
     File { file_id: &'a str },
-}
-
-/// A tool call's arguments, always an object.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Input<'a> {
-    Object(&'a RawValue),
-    Empty {},
-    /// What the model wrote was no JSON object.
-    Broken {
-        _raw: &'a str,
-    },
-    /// A custom tool's text.
-    Text {
-        input: &'a str,
-    },
 }
 
 #[derive(Debug, Serialize)]
@@ -260,19 +247,6 @@ impl Serialize for Fixed {
                 let properties = Properties { input: Property { kind: "string" } };
                 Text { kind: "object", properties, required: ["input"] }.serialize(serializer)
             }
-        }
-    }
-}
-
-// === impl Input ===
-
-impl<'a> Input<'a> {
-    /// The object in `arguments`, byte for byte; what is none is wrapped.
-    pub(crate) fn new(arguments: &'a str) -> Self {
-        match serde_json::from_str::<&RawValue>(arguments) {
-            Ok(value) if value.get().starts_with('{') => Self::Object(value),
-            Ok(_) | Err(_) if arguments.trim().is_empty() => Self::Empty {},
-            Ok(_) | Err(_) => Self::Broken { _raw: arguments },
         }
     }
 }

@@ -21,13 +21,13 @@
 use std::borrow::Cow;
 
 use super::{
-    body::{Block, CacheControl, Input, Turn},
+    body::{Block, CacheControl, Turn},
     media,
 };
 use crate::{
     error::Result,
-    ir::{self, Role, ToolKind},
-    wire::{losses::Losses, names::Names},
+    ir::{self, Role},
+    wire::{arguments::Arguments, losses::Losses, names::Names},
 };
 
 const SYSTEM: &str = "system";
@@ -160,10 +160,7 @@ impl<'a> Writer<'a, '_> {
             ir::Block::ToolCall { id, name, arguments, kind, cache: hint } => out.push(Block::ToolUse {
                 id: self.ids.wire(id),
                 name: self.tools.wire(name),
-                input: match kind {
-                    ToolKind::Function => Input::new(arguments),
-                    ToolKind::Custom => Input::Text { input: arguments },
-                },
+                input: Arguments::of(*kind, arguments),
                 cache_control: cache(hint),
             }),
             ir::Block::ToolResult { id, content, is_error, cache: hint } => {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     ir::{CacheHint, CacheTtl},
-    wire::anthropic::body::{Input, Schema},
+    wire::{anthropic::body::Schema, arguments::Arguments},
 };
 
 #[derive(Debug, Default, Serialize)]
@@ -198,7 +198,7 @@ pub(super) enum Source<'a> {
 pub(super) struct ToolUse<'a> {
     pub tool_use_id: &'a str,
     pub name: &'a str,
-    pub input: Input<'a>,
+    pub input: Arguments<'a>,
 }
 
 #[derive(Debug, Serialize)]

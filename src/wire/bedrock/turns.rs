@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::Result,
     ir::{self, CacheHint, CacheTtl, Role, ToolKind},
-    wire::{anthropic::body::Input, losses::Losses, names::Names},
+    wire::{arguments::Arguments, losses::Losses, names::Names},
 };
 
 const USER: &str = "user";
@@ -170,10 +170,7 @@ impl<'a> Writer<'a, '_> {
             self.losses.hint("messages[].tool_calls");
             return Block::text(format!("[Called the tool {name} with {arguments}]"));
         }
-        let input = match kind {
-            ToolKind::Function => Input::new(arguments),
-            ToolKind::Custom => Input::Text { input: arguments },
-        };
+        let input = Arguments::of(kind, arguments);
         Block::ToolUse(ToolUse { tool_use_id: self.ids.wire(id), name: self.tools.wire(name), input })
     }
 

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::wire::arguments::Arguments;
+
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body<'a> {
@@ -209,22 +211,6 @@ pub(super) struct Call<'a> {
     pub args: Arguments<'a>,
 }
 
-/// The vendor takes an object and nothing else.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(super) enum Arguments<'a> {
-    Object(&'a RawValue),
-    /// A custom tool's text.
-    Text {
-        input: &'a str,
-    },
-    /// What a model wrote and is no object.
-    Broken {
-        _raw: &'a str,
-    },
-    Empty {},
-}
-
 /// What a tool returned.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome<'a> {
@@ -272,18 +258,5 @@ impl<'a> Part<'a> {
 impl<'a> From<Payload<'a>> for Part<'a> {
     fn from(data: Payload<'a>) -> Self {
         Self { data, thought: false, media_resolution: None, thought_signature: None }
-    }
-}
-
-// === impl Arguments ===
-
-impl<'a> Arguments<'a> {
-    /// The object in `arguments`, byte for byte; what is none is wrapped.
-    pub(super) fn new(arguments: &'a str) -> Self {
-        match serde_json::from_str::<&RawValue>(arguments) {
-            Ok(value) if value.get().starts_with('{') => Self::Object(value),
-            Ok(_) | Err(_) if arguments.trim().is_empty() => Self::Empty {},
-            Ok(_) | Err(_) => Self::Broken { _raw: arguments },
-        }
     }
 }

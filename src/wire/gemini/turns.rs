@@ -20,7 +20,7 @@ use std::{borrow::Cow, collections::HashMap};
 use serde_json::value::RawValue;
 
 use super::{
-    body::{Arguments, Call, Content, Instruction, Outcome, Part, Payload, Resolution, Returned, Value},
+    body::{Call, Content, Instruction, Outcome, Part, Payload, Resolution, Returned, Value},
     media,
     models::Model,
 };
@@ -29,6 +29,7 @@ use crate::{
     ir::{self, Role, ToolKind},
     wire::{
         Host,
+        arguments::Arguments,
         losses::Losses,
         names::Names,
         signature::{self, Signed},
@@ -175,10 +176,7 @@ impl<'a> Writer<'a, '_> {
 
     fn call(&mut self, id: &'a str, name: &'a str, arguments: &'a str, kind: ToolKind) -> Piece<'a> {
         self.called.insert(id, name);
-        let args = match kind {
-            ToolKind::Function => Arguments::new(arguments),
-            ToolKind::Custom => Arguments::Text { input: arguments },
-        };
+        let args = Arguments::of(kind, arguments);
         let call = Call { id: self.own_id(id), name: self.tools.wire(name), args };
         let part = Part { thought_signature: self.signed.take(), ..Payload::FunctionCall(call).into() };
         Piece { part, calls: Some(id), answers: None }

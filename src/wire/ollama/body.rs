@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use crate::wire::function::Tool;
+use crate::wire::{arguments::Arguments, function::Tool};
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Body<'a> {
@@ -90,22 +90,6 @@ pub(super) struct Called<'a> {
     pub arguments: Arguments<'a>,
 }
 
-/// A tool call's arguments, always an object (rule T3).
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(super) enum Arguments<'a> {
-    Object(&'a RawValue),
-    Empty {},
-    /// What the model wrote was no JSON object.
-    Broken {
-        _raw: &'a str,
-    },
-    /// A custom tool's text.
-    Text {
-        input: &'a str,
-    },
-}
-
 // === impl Options ===
 
 impl<'a> Options<'a> {
@@ -137,19 +121,5 @@ impl Serialize for Options<'_> {
             map.serialize_entry(name, &**value)?;
         }
         map.end()
-    }
-}
-
-// === impl Arguments ===
-
-impl<'a> Arguments<'a> {
-    /// The object in `arguments`, byte for byte; what is none is wrapped, for the server answers a
-    /// string with a 400.
-    pub(super) fn new(arguments: &'a str) -> Self {
-        match serde_json::from_str::<&RawValue>(arguments) {
-            Ok(value) if value.get().starts_with('{') => Self::Object(value),
-            Ok(_) | Err(_) if arguments.trim().is_empty() => Self::Empty {},
-            Ok(_) | Err(_) => Self::Broken { _raw: arguments },
-        }
     }
 }

@@ -16,11 +16,11 @@ use std::{borrow::Cow, collections::HashMap};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::body::{Arguments, Call, Called, Message};
+use super::body::{Call, Called, Message};
 use crate::{
     error::{Error, Result},
-    ir::{self, Block, Role, Source, ToolKind},
-    wire::losses::Losses,
+    ir::{self, Block, Role, Source},
+    wire::{arguments::Arguments, losses::Losses},
 };
 
 const IMAGE: &str = "messages[].content[].image_url";
@@ -109,10 +109,7 @@ impl<'a, 'l> Writer<'a, 'l> {
             Block::ToolCall { id, name, arguments, kind, cache } => {
                 self.no_cache(cache.as_ref());
                 self.called.insert(id, name);
-                let arguments = match kind {
-                    ToolKind::Function => Arguments::new(arguments),
-                    ToolKind::Custom => Arguments::Text { input: arguments },
-                };
+                let arguments = Arguments::of(*kind, arguments);
                 let index = turn.tool_calls.len();
                 turn.tool_calls.push(Call { id, function: Called { index, name, arguments } });
             }

@@ -6,13 +6,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    super::body::Input,
     signature,
     usage::{self, Counts},
 };
 use crate::{
-    ir::{self, Annotation, Finish, Response, ToolKind},
-    wire::{Asked, line},
+    ir::{self, Annotation, Finish, Response},
+    wire::{Asked, arguments::Arguments, line},
 };
 
 #[derive(Serialize)]
@@ -48,7 +47,7 @@ pub(super) enum Content<'a> {
     ToolUse {
         id: &'a str,
         name: &'a str,
-        input: Input<'a>,
+        input: Arguments<'a>,
         caller: Caller,
     },
 }
@@ -108,10 +107,7 @@ fn content(response: &Response) -> Vec<Content<'_>> {
             }
             ir::Block::RedactedReasoning { data } => Some(Content::RedactedThinking { data }),
             ir::Block::ToolCall { id, name, arguments, kind, .. } => {
-                let input = match kind {
-                    ToolKind::Function => Input::new(arguments),
-                    ToolKind::Custom => Input::Text { input: arguments },
-                };
+                let input = Arguments::of(*kind, arguments);
                 Some(Content::ToolUse { id, name, input, caller: Caller::Direct })
             }
             // No model of this dialect answers with these.
