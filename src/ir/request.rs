@@ -228,6 +228,15 @@ pub enum Effort {
     Max,
 }
 
+// === impl Request ===
+
+impl Request {
+    /// A field without a place here, as it was written; `null` is absence.
+    pub fn extra_field(&self, name: &str) -> Option<&RawValue> {
+        self.extra.get(name).map(AsRef::as_ref).filter(|value| value.get() != "null")
+    }
+}
+
 // === impl Message ===
 
 impl Message {
@@ -241,6 +250,11 @@ impl Message {
 impl Block {
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), cache: None }
+    }
+
+    /// The id of the call whose result this is; `None` for what is no result.
+    pub fn answers(&self) -> Option<&str> {
+        if let Self::ToolResult { id, .. } = self { Some(id) } else { None }
     }
 }
 

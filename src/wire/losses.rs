@@ -6,6 +6,19 @@ use super::{Loss, Weight};
 #[derive(Debug, Default)]
 pub(crate) struct Losses(Vec<Loss>);
 
+/// Whether a field says what happens anyway.
+pub(crate) fn is_default(field: &str, value: &str) -> bool {
+    match field {
+        _ if value == "null" => true,
+        "store" => value == "false",
+        "logit_bias" | "metadata" => value.trim_matches(['{', '}', ' ', '\n']).is_empty(),
+        "modalities" => serde_json::from_str::<Vec<String>>(value).is_ok_and(|all| all == ["text"]),
+        // The gateway's own business.
+        "stream_options" => true,
+        _ => false,
+    }
+}
+
 // === impl Losses ===
 
 impl Losses {

@@ -8,7 +8,10 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::body::{Body, Cache};
-use crate::{ir, wire::losses::Losses};
+use crate::{
+    ir,
+    wire::losses::{Losses, is_default},
+};
 
 /// Takes what the vendor knows under the same name.
 pub(super) fn carry<'a>(request: &'a ir::Request, body: &mut Body<'a>, losses: &mut Losses) {
@@ -41,18 +44,5 @@ pub(super) fn betas(extra: &BTreeMap<String, Box<RawValue>>, headers: &mut Heade
         }
         Some(Ok(_)) => {}
         Some(Err(_)) | None => losses.hint("betas"),
-    }
-}
-
-/// Whether a field says what happens anyway.
-pub(crate) fn is_default(field: &str, value: &str) -> bool {
-    match field {
-        _ if value == "null" => true,
-        "store" => value == "false",
-        "logit_bias" | "metadata" => value.trim_matches(['{', '}', ' ', '\n']).is_empty(),
-        "modalities" => serde_json::from_str::<Vec<String>>(value).is_ok_and(|all| all == ["text"]),
-        // The gateway's own business.
-        "stream_options" => true,
-        _ => false,
     }
 }

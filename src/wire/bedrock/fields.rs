@@ -26,8 +26,8 @@ use super::{
 use crate::{
     ir::{self, Effort},
     wire::{
-        anthropic::{extras::is_default, request::Sampled, thinking::Plan},
-        losses::Losses,
+        anthropic::{request::Sampled, thinking::Plan},
+        losses::{Losses, is_default},
     },
 };
 

@@ -4,14 +4,17 @@
 use serde_json::value::RawValue;
 
 use super::body::{Body, Document, Value};
-use crate::{ir, wire::losses::Losses};
+use crate::{
+    ir,
+    wire::losses::{Losses, is_default},
+};
 
 /// Fields whose effect is on the answer, in a form the canonical answer does not have.
 const ANSWERLESS: &[&str] = &["audio", "modalities", "web_search_options"];
 
 /// The client's own `documents`, each as it was written.
 pub(super) fn documents<'a>(request: &'a ir::Request, losses: &mut Losses) -> Vec<Document<'a>> {
-    let Some(raw) = present(request, "documents") else { return Vec::new() };
+    let Some(raw) = request.extra_field("documents") else { return Vec::new() };
     let list: Option<Vec<&'a RawValue>> = serde_json::from_str(raw.get()).ok();
     if list.is_none() {
         losses.meaning("documents");
@@ -36,20 +39,5 @@ pub(super) fn carry<'a>(request: &'a ir::Request, body: &mut Body<'a>, losses: &
             name if ANSWERLESS.contains(&name) => losses.meaning(name),
             name => losses.hint(name),
         }
-    }
-}
-
-fn present<'a>(request: &'a ir::Request, field: &str) -> Option<&'a RawValue> {
-    request.extra.get(field).map(AsRef::as_ref).filter(|value| value.get() != "null")
-}
-
-/// Whether a field says what happens anyway.
-fn is_default(field: &str, value: &str) -> bool {
-    match field {
-        _ if value == "null" => true,
-        "logit_bias" => value.trim_matches(['{', '}', ' ', '\n']).is_empty(),
-        // The gateway's own business.
-        "stream_options" => true,
-        _ => false,
     }
 }

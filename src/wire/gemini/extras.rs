@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     ir,
-    wire::{Host, losses::Losses},
+    wire::{
+        Host,
+        losses::{Losses, is_default},
+    },
 };
 
 /// Takes what the vendor knows.
@@ -96,16 +99,4 @@ fn modalities(value: &RawValue, body: &mut Body<'_>, losses: &mut Losses) {
 /// By the encoder, or with the tools.
 fn is_read_elsewhere(field: &str) -> bool {
     matches!(field, "top_k" | "thinking" | "web_search_options") || tools::is_tool(field)
-}
-
-/// Whether a field says what happens anyway.
-fn is_default(field: &str, value: &str) -> bool {
-    match field {
-        _ if value == "null" => true,
-        "store" => value == "false",
-        "logit_bias" => value.trim_matches(['{', '}', ' ', '\n']).is_empty(),
-        // The gateway's own business.
-        "stream_options" => true,
-        _ => false,
-    }
 }

@@ -10,7 +10,10 @@ use serde_json::value::RawValue;
 use super::body::{Body, Options};
 use crate::{
     ir,
-    wire::{json::Object, losses::Losses},
+    wire::{
+        json::Object,
+        losses::{Losses, is_default},
+    },
 };
 
 /// What the server reads in `options` beside the parameters OpenAI has too (`api/types.go` and
@@ -39,7 +42,7 @@ const ANSWERLESS: &[&str] = &["audio", "modalities", "web_search_options"];
 
 /// Takes the run's parameters: of those given twice, the one in `options` counts.
 pub(super) fn options<'a>(request: &'a ir::Request, options: &mut Options<'a>, losses: &mut Losses) {
-    if let Some(raw) = present(request, "options") {
+    if let Some(raw) = request.extra_field("options") {
         match Object::parse_str(raw.get()) {
             Ok(object) => object.members().iter().filter(|member| member.value.get() != "null").for_each(|member| {
                 options.add(member.key.clone(), Cow::Borrowed(member.value));
@@ -48,12 +51,12 @@ pub(super) fn options<'a>(request: &'a ir::Request, options: &mut Options<'a>, l
         }
     }
     for name in OPTIONS {
-        if let Some(raw) = present(request, name) {
+        if let Some(raw) = request.extra_field(name) {
             options.add(*name, Cow::Borrowed(raw));
         }
     }
     for (theirs, ours) in SYNONYMS {
-        if let Some(raw) = present(request, theirs) {
+        if let Some(raw) = request.extra_field(theirs) {
             options.add(*ours, Cow::Borrowed(raw));
         }
     }
@@ -74,20 +77,5 @@ pub(super) fn carry<'a>(request: &'a ir::Request, body: &mut Body<'a>, losses: &
             name if ANSWERLESS.contains(&name) => losses.meaning(name),
             name => losses.hint(name),
         }
-    }
-}
-
-pub(super) fn present<'a>(request: &'a ir::Request, field: &str) -> Option<&'a RawValue> {
-    request.extra.get(field).map(AsRef::as_ref).filter(|value| value.get() != "null")
-}
-
-/// Whether a field says what happens anyway.
-fn is_default(field: &str, value: &str) -> bool {
-    match field {
-        _ if value == "null" => true,
-        "logit_bias" => value.trim_matches(['{', '}', ' ', '\n']).is_empty(),
-        // The gateway's own business.
-        "stream_options" => true,
-        _ => false,
     }
 }

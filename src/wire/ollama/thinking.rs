@@ -13,14 +13,14 @@
 //! from the client nothing is sent, and the server thinks where the model can. Source: `ThinkValue` in
 //! `api/types.go` and the server's OpenAI layer (ollama/ollama, read November 2026).
 
-use super::{body::Think, extras};
+use super::body::Think;
 use crate::{
     ir::{self, Effort},
     wire::losses::Losses,
 };
 
 pub(super) fn think<'a>(request: &'a ir::Request, model: &str, losses: &mut Losses) -> Option<Think<'a>> {
-    if let Some(raw) = extras::present(request, "think") {
+    if let Some(raw) = request.extra_field("think") {
         return Some(Think::Raw(raw));
     }
     let effort = request.reasoning.effort.or(request.reasoning.budget_tokens.map(usual))?;

@@ -248,16 +248,6 @@ impl Calls {
     /// Puts results into the order of the calls; those of unknown calls stay last, as they came.
     fn sort(&self, blocks: &mut [Block]) {
         let place = |wanted: &str| self.0.iter().position(|call| call.id == wanted).unwrap_or(usize::MAX);
-        blocks.sort_by_key(|block| match block {
-            Block::ToolResult { id, .. } => place(id),
-            Block::Text { .. }
-            | Block::Image { .. }
-            | Block::Document { .. }
-            | Block::Audio { .. }
-            | Block::Refusal { .. }
-            | Block::Reasoning { .. }
-            | Block::RedactedReasoning { .. }
-            | Block::ToolCall { .. } => usize::MAX,
-        });
+        blocks.sort_by_key(|block| block.answers().map_or(usize::MAX, place));
     }
 }

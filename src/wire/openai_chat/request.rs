@@ -198,7 +198,7 @@ fn effort(node: &Node<'_, '_>) -> Result<Effort> {
 }
 
 /// `safety_identifier` replaces the older `user`. When both are there, both are kept.
-fn user(
+pub(in crate::wire) fn user(
     root: &Record<'_, '_>,
     extra: &mut BTreeMap<String, Box<serde_json::value::RawValue>>,
 ) -> Result<Option<String>> {
@@ -209,7 +209,7 @@ fn user(
     root.string("safety_identifier")
 }
 
-fn metadata(node: &Node<'_, '_>) -> Result<BTreeMap<String, String>> {
+pub(in crate::wire) fn metadata(node: &Node<'_, '_>) -> Result<BTreeMap<String, String>> {
     let pairs = node.record()?;
     let keys: Vec<String> = pairs.members().map(|(key, _)| key.to_owned()).collect();
     let mut metadata = BTreeMap::new();

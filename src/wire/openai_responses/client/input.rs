@@ -172,18 +172,8 @@ fn result(record: &Record<'_, '_>, request: &mut ir::Request) -> Result<()> {
         None => request.messages.push(Message::new(Role::User, vec![block])),
     }
     if let Some(turn) = request.messages.last_mut() {
-        let place = |block: &Block| match block {
-            Block::ToolResult { id, .. } => calls.iter().position(|call| call == id).unwrap_or(usize::MAX),
-            Block::Text { .. }
-            | Block::Image { .. }
-            | Block::Document { .. }
-            | Block::Audio { .. }
-            | Block::Refusal { .. }
-            | Block::Reasoning { .. }
-            | Block::RedactedReasoning { .. }
-            | Block::ToolCall { .. } => usize::MAX,
-        };
-        turn.blocks.sort_by_key(place);
+        let place = |wanted: &str| calls.iter().position(|call| call == wanted).unwrap_or(usize::MAX);
+        turn.blocks.sort_by_key(|block| block.answers().map_or(usize::MAX, place));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A client's Responses request, read into the canonical form.
 //!
 //! Every field of the request reference is read. What belongs to the endpoint (`store`,
-//! `background`, `previous_response_id`, `conversation`) is not read here; what the canonical form has no place for goes to `extra` as it was
-//! written. The wish for a summary of the reasoning is no field of the form: the reasoning an
+//! `background`, `previous_response_id`, `conversation`) is not read here; what the canonical form
+//! has no place for goes to `extra` as it was written. The wish for a summary of the reasoning is no field of the form: the reasoning an
 //! upstream shows is always shown.
 //!
 //! Source: "Create a model response" (OpenAI's API reference, specification 2.3.0; November 2026).
@@ -15,7 +15,10 @@ use super::{input, tools};
 use crate::{
     error::{Error, Result},
     ir::{self, Effort, Output},
-    wire::read::{Node, Record, Shape},
+    wire::{
+        openai_chat::request::{metadata, user},
+        read::{Node, Record, Shape},
+    },
 };
 
 pub(super) type Extra = BTreeMap<String, Box<RawValue>>;
@@ -174,25 +177,4 @@ fn output(node: &Node<'_, '_>) -> Result<Output> {
         }),
         other => Err(kind.path().unsupported(other, &["text", "json_object", "json_schema"])),
     }
-}
-
-/// `safety_identifier` replaces the older `user`. When both are there, both are kept.
-fn user(root: &Record<'_, '_>, extra: &mut Extra) -> Result<Option<String>> {
-    if let Some(user) = root.string("user")? {
-        return Ok(Some(user));
-    }
-    extra.remove("safety_identifier");
-    root.string("safety_identifier")
-}
-
-fn metadata(node: &Node<'_, '_>) -> Result<BTreeMap<String, String>> {
-    let pairs = node.record()?;
-    let keys: Vec<String> = pairs.members().map(|(key, _)| key.to_owned()).collect();
-    let mut metadata = BTreeMap::new();
-    for key in keys {
-        if let Some(value) = pairs.string(&key)? {
-            metadata.insert(key, value);
-        }
-    }
-    Ok(metadata)
 }
