@@ -104,7 +104,6 @@ fn life(fetched: &Fetched) -> u64 {
     fetched.expires.unwrap().duration_since(SystemTime::now()).unwrap().as_secs() + 1
 }
 
-#[cfg(feature = "vertex")]
 #[tokio::test]
 async fn a_service_account_signs_for_its_token() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
