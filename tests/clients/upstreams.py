@@ -19,12 +19,17 @@ IMAGE = (
 )
 WORDS = ["Sluices ", "let ", "every ", "ship ", "through."]
 CITY = '{"city":"Oslo","degrees":-3}'
+# What the `thinking` scenario thinks, and Anthropic's proof of it; both must come back with the tool's result.
+THOUGHT = ["Cold? ", "I ask."]
+PROOF = "c2lnbmVk"
 ERRORS = {
     400: ("invalid_request_error", "invalid_value", "invalid_request_error"),
     401: ("invalid_request_error", "invalid_api_key", "authentication_error"),
+    402: ("insufficient_quota", "insufficient_quota", "billing_error"),
     403: ("invalid_request_error", None, "permission_error"),
     404: ("invalid_request_error", "model_not_found", "not_found_error"),
     409: ("invalid_request_error", None, "conflict_error"),
+    413: ("invalid_request_error", None, "request_too_large"),
     422: ("invalid_request_error", None, "invalid_request_error"),
     429: ("rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
     500: ("server_error", None, "api_error"),
@@ -107,9 +112,9 @@ def calls_of(scenario, tools, messages):
     """The calls a scenario makes: name and arguments."""
     if scenario == "agent":
         return reading(tools, json.dumps(messages)) or []
-    if scenario not in ("tools", "parallel", "no-arguments"):
+    if scenario not in ("tools", "thinking", "parallel", "no-arguments"):
         return []
-    if scenario == "tools":
+    if scenario in ("tools", "thinking"):
         return [("get_weather", '{"city":"Oslo"}')]
     if scenario == "parallel":
         return [("get_weather", '{"city":"Oslo"}'), ("get_weather", '{"city":"Rome"}')]
@@ -126,7 +131,7 @@ class Server:
     """What both dialects share: HTTP, the log, and the scenarios that are no answers."""
 
     def __init__(self):
-        self.log = []
+        self.log, self.busy = [], False
 
     async def start(self):
         server = await asyncio.start_server(self.connection, "127.0.0.1", 0)
@@ -175,8 +180,16 @@ class Server:
             return True
         if scenario == "silent":
             await exchange.pause(60)
+        if scenario == "busy-once":
+            self.busy = not self.busy
+            if self.busy:
+                await exchange.whole(429, self.fault(429, "scripted 429"), [("retry-after", "1")])
+                return True
         if scenario == "vision" and not self.sees(exchange.body):
             await exchange.whole(400, self.fault(400, "no image came"))
+            return True
+        if scenario == "thinking" and self.results(exchange.body) and not self.remembers(exchange.body):
+            await exchange.whole(400, self.fault(400, "the thinking did not come back"))
             return True
         if exchange.body.get("stream"):
             return await self.stream(exchange, scenario)
@@ -209,7 +222,7 @@ async def chunked(reader):
 
 def texts(scenario, body, results):
     """What the scenarios that speak say."""
-    if scenario in ("tools", "parallel", "no-arguments") and results:
+    if scenario in ("tools", "thinking", "parallel", "no-arguments") and results:
         return [f"I saw: {', '.join(results)}."]
     if scenario == "agent":
         return [word_in(results[-1])] if results else ["Nothing to do."]
@@ -238,6 +251,9 @@ class OpenAi(Server):
         parts = [part for message in body["messages"] if isinstance(message["content"], list) for part in message["content"]]
         return any(part.get("image_url", {}).get("url") == f"data:image/png;base64,{IMAGE}" for part in parts)
 
+    def remembers(self, body):
+        return any(message.get("reasoning_content") == "".join(THOUGHT) for message in body["messages"])
+
     def results(self, body):
         contents = [message["content"] for message in body["messages"] if message["role"] == "tool"]
         return [text if isinstance(text, str) else "".join(part["text"] for part in text) for text in contents]
@@ -252,6 +268,8 @@ class OpenAi(Server):
 
     def answer(self, scenario, body):
         message, finish = {"role": "assistant", "content": None, "refusal": None, "annotations": []}, "stop"
+        if scenario == "thinking":
+            message["reasoning_content"] = "".join(THOUGHT)
         if calls := self.calls(scenario, body):
             finish = "tool_calls"
             message["tool_calls"] = [
@@ -279,6 +297,8 @@ class OpenAi(Server):
         counts = (body.get("stream_options") or {}).get("include_usage")
         nothing = {"usage": None} if counts else {}
         say = lambda delta, finish=None: exchange.event({**self.chunk(scenario, delta, finish), **nothing})
+        for thought in THOUGHT if scenario == "thinking" else []:
+            await say({"role": "assistant", "content": None, "reasoning_content": thought})
         if calls := self.calls(scenario, body):
             finish = "tool_calls"
             await self.play_calls(say, calls)
@@ -323,6 +343,10 @@ class Anthropic(Server):
         contents = [message["content"] for message in body["messages"] if isinstance(message["content"], list)]
         return [block for content in contents for block in content if block["type"] == kind]
 
+    def remembers(self, body):
+        thought = {"type": "thinking", "thinking": "".join(THOUGHT), "signature": PROOF}
+        return thought in self.blocks(body, "thinking")
+
     def sees(self, body):
         return any(block["source"].get("data") == IMAGE for block in self.blocks(body, "image"))
 
@@ -339,11 +363,13 @@ class Anthropic(Server):
         """Blocks and the stop reason."""
         tools = [tool["name"] for tool in body.get("tools") or []]
         calls = [] if self.results(body) else calls_of(scenario, tools, body["messages"])
+        before = [("thinking", THOUGHT)] if scenario == "thinking" else []
         if calls:
-            return [("tool", f"toolu_{index}", name, arguments) for index, (name, arguments) in enumerate(calls)], "tool_use"
+            called = [("tool", f"toolu_{index}", name, arguments) for index, (name, arguments) in enumerate(calls)]
+            return before + called, "tool_use"
         if scenario == "schema" and (name := self.output_tool(body)):
             return [("tool", "toolu_0", name, CITY)], "tool_use"
-        return [("text", texts(scenario, body, self.results(body)))], "end_turn"
+        return [*before, ("text", texts(scenario, body, self.results(body)))], "end_turn"
 
     def usage(self, output=5):
         return {"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": output}
@@ -356,12 +382,14 @@ class Anthropic(Server):
 
     def answer(self, scenario, body):
         parts, reason = self.content(scenario, body)
-        content = [
-            {"type": "text", "text": "".join(part[1])} if part[0] == "text"
-            else {"type": "tool_use", "id": part[1], "name": part[2], "input": json.loads(part[3] or "{}")}
-            for part in parts
-        ]
-        return self.message(scenario, content, reason, self.usage())
+        return self.message(scenario, [self.block(part) for part in parts], reason, self.usage())
+
+    def block(self, part):
+        if part[0] == "text":
+            return {"type": "text", "text": "".join(part[1])}
+        if part[0] == "thinking":
+            return {"type": "thinking", "thinking": "".join(part[1]), "signature": PROOF}
+        return {"type": "tool_use", "id": part[1], "name": part[2], "input": json.loads(part[3] or "{}")}
 
     async def play(self, exchange, scenario):
         say = lambda data: exchange.event(data, data["type"])
@@ -375,14 +403,21 @@ class Anthropic(Server):
         await say({"type": "message_stop"})
 
     async def play_block(self, exchange, say, index, part, scenario):
-        tool = part[0] == "tool"
-        block = {"type": "tool_use", "id": part[1], "name": part[2], "input": {}} if tool else {"type": "text", "text": ""}
+        if part[0] == "tool":
+            block, kind, name = {"type": "tool_use", "id": part[1], "name": part[2], "input": {}}, "input_json_delta", "partial_json"
+            deltas = pieces(part[3]) if part[3] else []
+        elif part[0] == "thinking":
+            block, kind, name = {"type": "thinking", "thinking": "", "signature": ""}, "thinking_delta", "thinking"
+            deltas = part[1]
+        else:
+            block, kind, name, deltas = {"type": "text", "text": ""}, "text_delta", "text", part[1]
         await say({"type": "content_block_start", "index": index, "content_block": block})
-        deltas = (pieces(part[3]) if part[3] else []) if tool else part[1]
         for piece in deltas:
-            delta = {"type": "input_json_delta", "partial_json": piece} if tool else {"type": "text_delta", "text": piece}
-            await say({"type": "content_block_delta", "index": index, "delta": delta})
+            await say({"type": "content_block_delta", "index": index, "delta": {"type": kind, name: piece}})
             await exchange.pause(0.05 if scenario == "slow-stream" else 0)
+        if part[0] == "thinking":
+            signed = {"type": "signature_delta", "signature": PROOF}
+            await say({"type": "content_block_delta", "index": index, "delta": signed})
         while scenario == "endless":
             delta = {"type": "text_delta", "text": "on "}
             await say({"type": "content_block_delta", "index": index, "delta": delta})

@@ -1,18 +1,14 @@
-// The official Node SDK, unchanged: each test runs on an OpenAI and on an Anthropic upstream.
-// The driver (`../run`) starts both servers and tells where they are.
+// OpenAI's official Node SDK, unchanged, at `/v1/chat/completions`: each test runs on an OpenAI and on an
+// Anthropic upstream.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
 
-const WORDS = 'Sluices let every ship through.';
-const USER = [{ role: 'user', content: 'Tell me.' }];
-const IMAGE = /"(iVBOR[^"]+)"/.exec(readFileSync(new URL('../upstreams.py', import.meta.url), 'utf8'))[1];
+import { IMAGE, USER, Upstream, WORDS } from './upstream.js';
 
 const connect = (url) => new OpenAI({ baseURL: `${url}/v1`, apiKey: 'any', maxRetries: 0, timeout: 30_000 });
 const client = connect(process.env.SLUIS_URL);
@@ -37,36 +33,12 @@ async function read(stream) {
   return { chunks, text };
 }
 
-class Upstream {
-  constructor(dialect) {
-    const name = dialect.toUpperCase();
-    this.url = `http://127.0.0.1:${process.env[`UPSTREAM_${name}`]}`;
-    this.prefix = process.env[`MODEL_PREFIX_${name}`] ?? `scripted-${dialect}/`;
-  }
-
-  ask(scenario, more = {}) {
-    return { model: this.prefix + scenario, messages: USER, ...more };
-  }
-
-  async log(method = 'GET') {
-    return (await fetch(`${this.url}/log`, { method })).json();
-  }
-
-  /** Waits until the other side was seen to leave an answer. */
-  async left() {
-    for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
-      if ((await this.log()).some((entry) => entry.left)) return;
-    }
-    assert.fail('the close was not seen');
-  }
-}
-
 for (const dialect of ['openai', 'anthropic']) {
   const upstream = new Upstream(dialect);
 
   describe(`on an upstream that speaks ${dialect}`, () => {
     test('unary', async () => {
-      const answer = await client.chat.completions.create(upstream.ask('text'));
+      const answer = await client.chat.completions.create(upstream.chat('text'));
       assert.equal(answer.object, 'chat.completion');
       assert.equal(answer.choices[0].message.content, WORDS);
       assert.equal(answer.choices[0].finish_reason, 'stop');
@@ -75,7 +47,7 @@ for (const dialect of ['openai', 'anthropic']) {
     });
 
     test('stream', async () => {
-      const { chunks, text } = await read(await client.chat.completions.create(upstream.ask('text', { stream: true })));
+      const { chunks, text } = await read(await client.chat.completions.create(upstream.chat('text', { stream: true })));
       assert.equal(text, WORDS);
       assert.deepEqual(chunks.map((chunk) => chunk.choices[0].finish_reason).filter(Boolean), ['stop']);
       assert.ok(chunks.every((chunk) => chunk.usage == null));
@@ -83,7 +55,7 @@ for (const dialect of ['openai', 'anthropic']) {
 
     test('stream with usage', async () => {
       const options = { stream: true, stream_options: { include_usage: true } };
-      const { chunks } = await read(await client.chat.completions.create(upstream.ask('text', options)));
+      const { chunks } = await read(await client.chat.completions.create(upstream.chat('text', options)));
       const last = chunks.pop();
       assert.deepEqual(last.choices, []);
       assert.equal(last.usage.total_tokens, 14);
@@ -91,7 +63,7 @@ for (const dialect of ['openai', 'anthropic']) {
     });
 
     test('streaming helper', async () => {
-      const stream = client.chat.completions.stream(upstream.ask('text'));
+      const stream = client.chat.completions.stream(upstream.chat('text'));
       let seen = '';
       stream.on('content', (delta) => (seen += delta));
       assert.equal(await stream.finalContent(), WORDS);
@@ -105,7 +77,7 @@ for (const dialect of ['openai', 'anthropic']) {
           const asked = [];
           const run = (input) => (asked.push(input.city), `cold in ${input.city}`);
           const definition = { ...WEATHER.function, parse: JSON.parse, function: run };
-          const body = upstream.ask(scenario, { stream, tools: [{ type: 'function', function: definition }] });
+          const body = upstream.chat(scenario, { stream, tools: [{ type: 'function', function: definition }] });
           const runner = client.chat.completions.runTools(body);
           assert.equal(await runner.finalContent(), `I saw: ${cities.map((city) => `cold in ${city}`).join(', ')}.`);
           assert.deepEqual(asked, cities);
@@ -114,7 +86,7 @@ for (const dialect of ['openai', 'anthropic']) {
     }
 
     test('a call without arguments (rule T1)', async () => {
-      const body = upstream.ask('no-arguments', { tools: [TIME] });
+      const body = upstream.chat('no-arguments', { tools: [TIME] });
       const answer = await client.chat.completions.create(body);
       assert.equal(answer.choices[0].message.tool_calls[0].function.arguments, '{}');
       const streamed = await client.chat.completions.stream(body).finalChatCompletion();
@@ -124,7 +96,7 @@ for (const dialect of ['openai', 'anthropic']) {
 
     test('parse with a zod schema (rules J1, J2)', async () => {
       const format = zodResponseFormat(z.object({ city: z.string(), degrees: z.number() }), 'weather');
-      const body = upstream.ask('schema', { response_format: format });
+      const body = upstream.chat('schema', { response_format: format });
       const answer = await client.chat.completions.parse(body);
       assert.deepEqual(answer.choices[0].message.parsed, { city: 'Oslo', degrees: -3 });
       const streamed = await client.chat.completions.stream(body).finalChatCompletion();
@@ -134,7 +106,7 @@ for (const dialect of ['openai', 'anthropic']) {
     test('vision', async () => {
       const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${IMAGE}` } };
       const messages = [{ role: 'user', content: [{ type: 'text', text: 'What is it?' }, image] }];
-      const answer = await client.chat.completions.create(upstream.ask('vision', { messages }));
+      const answer = await client.chat.completions.create(upstream.chat('vision', { messages }));
       assert.equal(answer.choices[0].message.content, 'one pixel');
     });
 
@@ -152,7 +124,7 @@ for (const dialect of ['openai', 'anthropic']) {
     for (const [status, told, kind] of errors) {
       test(`upstream ${status} raises ${kind.name} (rule M1)`, async () => {
         for (const stream of [false, true]) {
-          const failed = client.chat.completions.create(upstream.ask(`error-${status}`, { stream }));
+          const failed = client.chat.completions.create(upstream.chat(`error-${status}`, { stream }));
           await assert.rejects(failed, (error) => {
             assert.ok(error instanceof kind, `${error}`);
             assert.equal(error.status, told);
@@ -168,7 +140,7 @@ for (const dialect of ['openai', 'anthropic']) {
     test('a broken stream raises after what came (rule E1)', async () => {
       let seen = '';
       const reading = async () => {
-        for await (const chunk of await client.chat.completions.create(upstream.ask('broken', { stream: true }))) {
+        for await (const chunk of await client.chat.completions.create(upstream.chat('broken', { stream: true }))) {
           seen += chunk.choices[0]?.delta.content ?? '';
         }
       };
@@ -183,7 +155,7 @@ for (const dialect of ['openai', 'anthropic']) {
     test('cancellation in mid-stream closes the upstream (rule D1)', async () => {
       await upstream.log('DELETE');
       let count = 0;
-      for await (const _ of await client.chat.completions.create(upstream.ask('endless', { stream: true }))) {
+      for await (const _ of await client.chat.completions.create(upstream.chat('endless', { stream: true }))) {
         if (++count === 8) break;
       }
       await upstream.left();
@@ -191,21 +163,35 @@ for (const dialect of ['openai', 'anthropic']) {
 
     test('an abort before the first byte closes the upstream (rule D1)', async () => {
       await upstream.log('DELETE');
-      const asked = client.chat.completions.create(upstream.ask('silent'), { signal: AbortSignal.timeout(700) });
+      const asked = client.chat.completions.create(upstream.chat('silent'), { signal: AbortSignal.timeout(700) });
       await assert.rejects(asked, OpenAI.APIUserAbortError);
       await upstream.left();
     });
 
     test('keep-alives are invisible (rules S6, S7)', async () => {
-      const late = upstream.ask('late', { stream: true });
+      const late = upstream.chat('late', { stream: true });
       const raw = await impatient.chat.completions.create(late).asResponse();
       assert.match(await raw.text(), /^:/m, 'there was something to hide');
       assert.equal((await read(await impatient.chat.completions.create(late))).text, WORDS);
-      assert.equal(await impatient.chat.completions.stream(upstream.ask('late')).finalContent(), WORDS);
+      assert.equal(await impatient.chat.completions.stream(upstream.chat('late')).finalContent(), WORDS);
+    });
+
+    test('a retry waits as long as it is told to (rule F8)', async () => {
+      const begun = Date.now();
+      const patient = client.withOptions({ maxRetries: 1 });
+      assert.equal((await patient.chat.completions.create(upstream.chat('busy-once'))).choices[0].message.content, WORDS);
+      assert.ok(Date.now() - begun > 900);
+    });
+
+    test('what no retry could mend is asked once', async () => {
+      await upstream.log('DELETE');
+      const asked = client.withOptions({ maxRetries: 2 }).chat.completions.create(upstream.chat('error-401'));
+      await assert.rejects(asked, OpenAI.InternalServerError);
+      assert.equal((await upstream.log()).length, 1);
     });
 
     test('a slow stream', async () => {
-      const { text } = await read(await client.chat.completions.create(upstream.ask('slow-stream', { stream: true })));
+      const { text } = await read(await client.chat.completions.create(upstream.chat('slow-stream', { stream: true })));
       assert.equal(text, WORDS);
     });
   });

@@ -75,6 +75,18 @@ def test_tools_round_trip(client, upstream, scenario, cities, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
+def test_thinking(client, upstream, streaming):
+    """Rules A1, R1: the upstream refuses a turn whose thinking did not come back as it was."""
+    answer = final(client, ask("thinking", upstream, tools=[WEATHER]), streaming)
+    thought, call = answer.content
+    assert (thought.type, thought.thinking, call.type) == ("thinking", "Cold? I ask.", "tool_use") and thought.signature
+    said = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in answer.content]}
+    results = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "cold"}]}
+    answer = final(client, ask("thinking", upstream, [*USER, said, results], tools=[WEATHER]), streaming)
+    assert answer.content[-1].text == "I saw: cold."
+
+
+@pytest.mark.parametrize("streaming", [False, True])
 def test_call_without_arguments(client, upstream, streaming):
     """Rule T1."""
     [call] = final(client, ask("no-arguments", upstream, tools=[TIME]), streaming).content
