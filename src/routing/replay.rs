@@ -368,6 +368,10 @@ impl Remembering {
         Self { inner, replay, owner, pieces: Vec::new() }
     }
 
+    fn note_all<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
+        events.for_each(|event| self.note(event));
+    }
+
     fn note(&mut self, event: &Event) {
         match event {
             Event::Open { index, block } => self.pieces.extend(Piece::opened(block).map(|piece| (*index, piece))),
@@ -391,14 +395,16 @@ impl StreamDecoder for Remembering {
     fn frame(&mut self, frame: &Frame, out: &mut Vec<Event>) -> Result<()> {
         let known = out.len();
         let result = self.inner.frame(frame, out);
-        for event in out.iter().skip(known) {
-            self.note(event);
-        }
+        self.note_all(out.iter().skip(known));
         result
     }
 
+    /// A vendor whose only end is that of the body tells the finish here.
     fn finish(&mut self, out: &mut Vec<Event>) -> Result<()> {
-        self.inner.finish(out)
+        let known = out.len();
+        let result = self.inner.finish(out);
+        self.note_all(out.iter().skip(known));
+        result
     }
 
     fn is_done(&self) -> bool {

@@ -202,3 +202,33 @@ async fn a_stream_is_noted_like_a_whole_answer() {
     decoder.frame(&Frame { raw: None, event: None, data: bytes::Bytes::new() }, &mut Vec::new()).unwrap();
     assert_eq!(restored(&replay, &me, vec![Block::text("Hm."), call("t1"), call("t2")]), said);
 }
+
+/// R2: nor does it matter whether the vendor tells the finish, or only the end of the body does.
+#[tokio::test(start_paused = true)]
+async fn a_finish_at_the_end_of_the_body_is_noted() {
+    struct Late(Vec<Event>);
+    impl StreamDecoder for Late {
+        fn frame(&mut self, _: &Frame, out: &mut Vec<Event>) -> Result<()> {
+            let finish = self.0.split_off(self.0.len() - 1);
+            out.append(&mut std::mem::replace(&mut self.0, finish));
+            Ok(())
+        }
+        fn finish(&mut self, out: &mut Vec<Event>) -> Result<()> {
+            out.append(&mut self.0);
+            Ok(())
+        }
+        fn is_done(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+    let said = vec![thought("a", "S1"), call("t1")];
+    let replay = Arc::new(Replay::new(SMALL));
+    let me = owner("me", "gem/g");
+    let events = crate::wire::translate::unfold(&answer(said.clone()));
+    let mut decoder = Remembering::new(Box::new(Late(events)), Arc::clone(&replay), me.clone());
+    let mut out = Vec::new();
+    decoder.frame(&Frame { raw: None, event: None, data: bytes::Bytes::new() }, &mut out).unwrap();
+    assert_eq!(restored(&replay, &me, vec![call("t1")]), [call("t1")]);
+    decoder.finish(&mut out).unwrap();
+    assert_eq!(restored(&replay, &me, vec![call("t1")]), said);
+}
