@@ -18,6 +18,7 @@
 mod answers;
 mod complete;
 mod fixtures;
+#[path = "../shared/chat_invariants.rs"]
 mod invariants;
 #[path = "../shared/responses_lifecycle.rs"]
 mod lifecycle;

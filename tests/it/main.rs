@@ -27,6 +27,7 @@ mod first_minute;
 mod gemini;
 mod harness;
 mod limits;
+mod matrix;
 mod messages;
 mod ollama;
 #[cfg(target_os = "linux")]

@@ -3,6 +3,9 @@
 
 pub(crate) mod anthropic;
 pub(crate) mod bedrock;
+#[path = "../../shared/chat_invariants.rs"]
+#[expect(dead_code, reason = "some of it is about requests and about pairs of streams, which other tests judge")]
+pub(crate) mod chat_invariants;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod gemini;
@@ -11,6 +14,8 @@ pub(crate) mod http;
 pub(crate) mod messages_lifecycle;
 pub(crate) mod openai;
 pub(crate) mod responses;
+#[path = "../../shared/responses_lifecycle.rs"]
+pub(crate) mod responses_lifecycle;
 pub(crate) mod upstream;
 
 use std::{future::Future, time::Duration};

@@ -1,7 +1,8 @@
 //! A scripted upstream: it says every byte of an answer, every pause and every cut, and remembers
 //! what it was asked and when the other side left.
 //!
-//! Scripts are used in the order of the requests, but for the list of models, which the gateway asks
+//! Scripts are used in the order of the requests (those with a mark in the order of the requests that
+//! hold it, so that many conversations can go on at once), but for the list of models, which the gateway asks
 //! for in the background when it likes: that has an answer of its own on a connection of its own, and
 //! is not recorded. A request beyond the last script, a script nobody
 //! asked for, and an answer that was refused before its end all fail the test when the upstream is
@@ -104,7 +105,8 @@ pub(crate) struct Upstream {
 
 #[derive(Debug, Default)]
 struct Shared {
-    scripts: Mutex<VecDeque<Script>>,
+    /// Each with the mark of its request; without one it fits any.
+    scripts: Mutex<VecDeque<(String, Script)>>,
     exchanges: Mutex<Vec<Exchange>>,
     complaints: Mutex<Vec<String>>,
 }
@@ -256,6 +258,11 @@ impl Request {
         self.head.header(name)
     }
 
+    /// Whether the mark is in its body; no mark is in every one.
+    fn holds(&self, mark: &str) -> bool {
+        mark.is_empty() || http::find(&self.body, mark.as_bytes()).is_some()
+    }
+
     fn asks_for_models(&self) -> bool {
         self.method == "GET" && self.path.split('?').next().is_some_and(|path| path.ends_with("/models"))
     }
@@ -266,7 +273,7 @@ impl Request {
 impl Upstream {
     /// Serves these scripts, one per request, in this order.
     pub(crate) async fn scripted(scripts: impl IntoIterator<Item = Script>) -> Self {
-        let scripts: VecDeque<_> = scripts.into_iter().collect();
+        let scripts: VecDeque<_> = scripts.into_iter().map(|script| (String::new(), script)).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("a bound address");
         let shared = Arc::new(Shared { scripts: scripts.into(), ..Shared::default() });
@@ -285,7 +292,19 @@ impl Upstream {
 
     /// One more script, for the next request without one.
     pub(crate) fn push(&self, script: Script) {
-        self.shared.scripts.lock().unwrap().push_back(script);
+        self.push_for("", script);
+    }
+
+    /// One more script, for the next request that holds this mark.
+    pub(crate) fn push_for(&self, mark: &str, script: Script) {
+        self.shared.scripts.lock().unwrap().push_back((mark.to_owned(), script));
+    }
+
+    /// The numbers of the requests that held this mark.
+    pub(crate) fn marked(&self, mark: &str) -> Vec<usize> {
+        let exchanges = self.shared.exchanges.lock().unwrap();
+        let holds = |(number, exchange): (usize, &Exchange)| exchange.request.holds(mark).then_some(number);
+        exchanges.iter().enumerate().filter_map(holds).collect()
     }
 
     pub(crate) fn exchanges(&self) -> Vec<Exchange> {
@@ -298,17 +317,21 @@ impl Upstream {
 
     /// The request that came as number `index`, from 0. It must have come.
     pub(crate) fn request(&self, index: usize) -> Request {
-        self.exchanges().get(index).unwrap_or_else(|| panic!("request {index} has not come")).request.clone()
+        self.exchange(index).unwrap_or_else(|| panic!("request {index} has not come")).request
     }
 
     /// Waits until request number `index` has come.
     pub(crate) async fn asked(&self, index: usize) -> Request {
-        until("a request", async || self.exchanges().get(index).map(|exchange| exchange.request.clone())).await
+        until("a request", async || self.exchange(index)).await.request
     }
 
     /// Waits until the other side has closed exchange number `index`, and says when it did.
     pub(crate) async fn closed(&self, index: usize) -> Instant {
-        until("the gateway to leave", async || self.exchanges().get(index).and_then(|exchange| exchange.closed)).await
+        until("the gateway to leave", async || self.exchange(index).and_then(|exchange| exchange.closed)).await
+    }
+
+    fn exchange(&self, index: usize) -> Option<Exchange> {
+        self.shared.exchanges.lock().unwrap().get(index).cloned()
     }
 }
 
@@ -328,8 +351,10 @@ impl Drop for Upstream {
 // === impl Shared ===
 
 impl Shared {
-    fn next_script(&self) -> Option<Script> {
-        self.scripts.lock().unwrap().pop_front()
+    fn next_script(&self, request: &Request) -> Option<Script> {
+        let mut scripts = self.scripts.lock().unwrap();
+        let at = scripts.iter().position(|(mark, _)| request.holds(mark))?;
+        scripts.remove(at).map(|(_, script)| script)
     }
 
     fn begin(&self, request: Request, connection: usize) -> usize {
@@ -368,7 +393,7 @@ async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>) {
             let _ = http::write(&stream, MODELS.as_bytes()).await;
             return;
         }
-        let Some(script) = shared.next_script() else {
+        let Some(script) = shared.next_script(&request) else {
             shared.complain(format!("no script for {} {}", request.method, request.path));
             return;
         };

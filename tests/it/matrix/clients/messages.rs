@@ -1,0 +1,113 @@
+//! A client of Anthropic's Messages ("Create a Message", "Streaming messages", "Extended thinking";
+//! platform.claude.com/docs, read November 2026): blocks go back as they came.
+
+use serde_json::{Value, json};
+
+use super::Client;
+use crate::{
+    matrix::neutral::{Ask, Call, Finish, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema, word},
+    support::messages_lifecycle::judge,
+};
+
+pub(super) struct Messages;
+
+impl Client for Messages {
+    fn name(&self) -> &'static str {
+        "Anthropic Messages"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/messages"
+    }
+
+    fn request(&self, ask: &Ask) -> Value {
+        let mut content = vec![json!({"type": "text", "text": ask.question})];
+        if ask.image {
+            let source = json!({"type": "base64", "media_type": "image/png", "data": PNG});
+            content.push(json!({"type": "image", "source": source}));
+        }
+        let mut messages = vec![json!({"role": "user", "content": content})];
+        if let Some((turn, results)) = &ask.before {
+            messages.push(json!({"role": "assistant", "content": turn}));
+            let result =
+                |(id, result): &(String, &str)| json!({"type": "tool_result", "tool_use_id": id, "content": result});
+            messages.push(json!({"role": "user", "content": results.iter().map(result).collect::<Vec<_>>()}));
+        }
+        let mut body = json!({"model": ask.model, "messages": messages, "max_tokens": 4000, "stream": ask.stream});
+        if ask.system {
+            body["system"] = SYSTEM.into();
+        }
+        if ask.tools {
+            body["tools"] = json!([{"name": TOOL, "input_schema": parameters()}]);
+        }
+        if ask.thinking {
+            body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
+        }
+        if ask.schema {
+            body["output_config"] = json!({"format": {"type": "json_schema", "schema": schema()}});
+        }
+        body
+    }
+
+    fn whole(&self, body: &Value) -> Told {
+        assert_eq!((&body["type"], &body["role"]), (&json!("message"), &json!("assistant")), "{body}");
+        read(body)
+    }
+
+    /// A1, T8, E3, S7.
+    fn stream(&self, text: &str) -> Told {
+        let told = judge(text).unwrap_or_else(|why| panic!("{why}\n{text}"));
+        assert!(told.complete != told.error.is_some(), "E1: either an end or an error: {text}");
+        let failure = told.error.map(|error| word(&error, "/message"));
+        Told { failure, signs_of_life: told.pings, ..read(&told.message) }
+    }
+
+    fn forgetful(&self, turn: Value) -> Value {
+        let is_kept = |block: &Value| !word(block, "/type").contains("thinking");
+        list(&turn, "").into_iter().filter(is_kept).collect()
+    }
+
+    fn error(&self, body: &Value) -> (String, String) {
+        assert!(body["type"] == "error" && body["request_id"].is_string(), "{body}");
+        (word(body, "/error/type"), word(body, "/error/message"))
+    }
+
+    fn expects(&self, trouble: Trouble) -> (u16, &'static str) {
+        match trouble {
+            Trouble::Busy => (429, "rate_limit_error"),
+            Trouble::Wrong => (400, "invalid_request_error"),
+            Trouble::Key => (502, "api_error"),
+        }
+    }
+}
+
+fn read(message: &Value) -> Told {
+    let mut told = Told { turn: message["content"].clone(), ..Told::default() };
+    for block in list(message, "/content") {
+        match block["type"].as_str().expect("a type") {
+            "text" => told.text += &word(&block, "/text"),
+            "thinking" => told.thinking += &word(&block, "/thinking"),
+            "redacted_thinking" => {}
+            "tool_use" => {
+                assert!(block["input"].is_object(), "T3: {block}");
+                let arguments = block["input"].clone();
+                told.calls.push(Call { id: word(&block, "/id"), name: word(&block, "/name"), arguments });
+            }
+            other => panic!("a block nobody asked for: {other}"),
+        }
+    }
+    told.finish = message["stop_reason"].as_str().map(|reason| match reason {
+        "end_turn" => Finish::Stop,
+        "tool_use" => Finish::Calls,
+        other => panic!("stopped by {other}"),
+    });
+    // C4: three counts make the prompt.
+    let count = |key: &str| message["usage"][key].as_u64().unwrap_or_default();
+    let cached = count("cache_read_input_tokens");
+    told.usage = message["usage"].is_object().then(|| Usage {
+        prompt: count("input_tokens") + cached + count("cache_creation_input_tokens"),
+        cached,
+        output: count("output_tokens"),
+    });
+    told
+}

@@ -1,0 +1,108 @@
+//! A client of OpenAI's Responses that keeps its own history, as Codex does ("Create a model
+//! response", specification 2.3.0, read November 2026): the items of an answer go back as they came.
+
+use serde_json::{Value, json};
+
+use super::{Client, openai_error, openai_expects};
+use crate::{
+    matrix::neutral::{
+        Ask, Call, Finish, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
+    },
+    support::responses_lifecycle::{check, check_response},
+};
+
+pub(super) struct Responses;
+
+impl Client for Responses {
+    fn name(&self) -> &'static str {
+        "OpenAI Responses"
+    }
+
+    fn path(&self) -> &'static str {
+        "/v1/responses"
+    }
+
+    fn request(&self, ask: &Ask) -> Value {
+        let mut content = vec![json!({"type": "input_text", "text": ask.question})];
+        if ask.image {
+            let url = format!("data:image/png;base64,{PNG}");
+            content.push(json!({"type": "input_image", "image_url": url, "detail": "auto"}));
+        }
+        let mut input = vec![json!({"type": "message", "role": "user", "content": content})];
+        if let Some((turn, results)) = &ask.before {
+            input.extend(turn.as_array().cloned().unwrap_or_default());
+            let result = |(id, result): &(String, &str)| json!({"type": "function_call_output", "call_id": id, "output": result});
+            input.extend(results.iter().map(result));
+        }
+        let mut body = json!({"model": ask.model, "input": input, "store": false, "stream": ask.stream,
+            "max_output_tokens": 4000, "include": ["reasoning.encrypted_content"]});
+        if ask.system {
+            body["instructions"] = SYSTEM.into();
+        }
+        if ask.tools {
+            body["tools"] = json!([{"type": "function", "name": TOOL, "parameters": parameters(), "strict": false}]);
+        }
+        if ask.thinking {
+            body["reasoning"] = json!({"effort": "low", "summary": "auto"});
+        }
+        if ask.schema {
+            let format = json!({"type": "json_schema", "name": "weather", "strict": true, "schema": schema()});
+            body["text"] = json!({ "format": format });
+        }
+        body
+    }
+
+    fn whole(&self, body: &Value) -> Told {
+        check_response(body);
+        read(body)
+    }
+
+    /// P1, E2, S7.
+    fn stream(&self, text: &str) -> Told {
+        let checked = check(text);
+        let begun = checked.events.iter().filter(|event| event["type"] == "response.in_progress").count();
+        let comments = text.lines().filter(|line| line.starts_with(": ")).count();
+        let failure = word(&checked.response, "/error/message");
+        let told = read(&checked.response);
+        let failure = (!failure.is_empty()).then_some(failure);
+        Told { failure, signs_of_life: begun.saturating_sub(1) + comments, ..told }
+    }
+
+    fn forgetful(&self, turn: Value) -> Value {
+        list(&turn, "").into_iter().filter(|item| item["type"] != "reasoning").collect()
+    }
+
+    fn error(&self, body: &Value) -> (String, String) {
+        openai_error(body)
+    }
+
+    fn expects(&self, trouble: Trouble) -> (u16, &'static str) {
+        openai_expects(trouble)
+    }
+}
+
+fn read(response: &Value) -> Told {
+    let mut told = Told { turn: response["output"].clone(), ..Told::default() };
+    for item in list(response, "/output") {
+        match item["type"].as_str().expect("a type") {
+            "message" => list(&item, "/content").iter().for_each(|part| told.text += &word(part, "/text")),
+            "reasoning" => list(&item, "/summary").iter().for_each(|part| told.thinking += &word(part, "/text")),
+            "function_call" => told.calls.push(Call {
+                id: word(&item, "/call_id"),
+                name: word(&item, "/name"),
+                arguments: parsed(item["arguments"].as_str().expect("T3: a string")),
+            }),
+            other => panic!("an item nobody asked for: {other}"),
+        }
+    }
+    if response["status"] == "completed" {
+        told.finish = Some(if told.calls.is_empty() { Finish::Stop } else { Finish::Calls });
+    }
+    let count = |path: &str| response.pointer(path).and_then(Value::as_u64).expect("a count");
+    told.usage = response["usage"].is_object().then(|| Usage {
+        prompt: count("/usage/input_tokens"),
+        cached: count("/usage/input_tokens_details/cached_tokens"),
+        output: count("/usage/output_tokens"),
+    });
+    told
+}

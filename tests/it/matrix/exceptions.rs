@@ -1,0 +1,57 @@
+//! What does not work as everything else does, and why. Each is asserted as it is declared.
+
+use super::cell::Feature;
+
+/// How a cell ends, with the reason that users are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Works,
+    /// There is nothing to write it in.
+    NoPlace(&'static str),
+    /// It works, but the vendor is not asked to think.
+    Unasked(&'static str),
+    /// It works, but the vendor gets its calls back without what was thought before them.
+    Unproven(&'static str),
+}
+
+pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
+    let is_same = matches!(
+        (client, vendor),
+        ("OpenAI chat", "OpenAI chat")
+            | ("OpenAI Responses", "OpenAI Responses")
+            | ("Anthropic Messages", "Anthropic" | "Claude on Vertex AI" | "Claude on Bedrock")
+    );
+    match (client, vendor, feature) {
+        ("OpenAI chat" | "OpenAI completions" | "OpenAI Responses", "Claude on Bedrock", _) => {
+            Verdict::NoPlace("OpenAI's clients reach it through Converse")
+        }
+        (
+            "OpenAI completions",
+            _,
+            Feature::System
+            | Feature::Tool
+            | Feature::Parallel
+            | Feature::Thinking
+            | Feature::Forgotten
+            | Feature::Image
+            | Feature::Schema,
+        ) => Verdict::NoPlace("a completion has a prompt, a text and no place for more"),
+        (_, _, Feature::Forgotten) if is_same => {
+            Verdict::Unproven("the client's bytes pass, and nobody adds what it has not kept")
+        }
+        ("Anthropic Messages", "Bedrock Converse", Feature::Thinking | Feature::Forgotten) => Verdict::Unasked(
+            "Claude under its own name is reached in its own dialect; how to ask an inference profile \
+                              that hides its model to think nobody knows (what it thought unasked goes back to it)",
+        ),
+        _ => Verdict::Works,
+    }
+}
+
+impl Verdict {
+    pub(super) fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Works => None,
+            Self::NoPlace(reason) | Self::Unasked(reason) | Self::Unproven(reason) => Some(reason),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What is asked, said, told and heard, in nobody's wire format: what a client driver and a vendor
+//! driver have in common.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ask {
+    pub(super) model: String,
+    pub(super) stream: bool,
+    pub(super) question: String,
+    pub(super) system: bool,
+    pub(super) image: bool,
+    pub(super) tools: bool,
+    pub(super) thinking: bool,
+    pub(super) schema: bool,
+    /// The turn before, as the client keeps it, and what its calls gave, by their ids.
+    pub(super) before: Option<(Value, Vec<(String, &'static str)>)>,
+}
+
+/// What a vendor says: reasoning, text and calls, in this order, as far as there is any.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Say {
+    /// Makes ids and proofs this cell's own.
+    pub(super) cell: usize,
+    /// To a legacy completion, by a vendor that still has the endpoint.
+    pub(super) legacy: bool,
+    pub(super) thinks: bool,
+    /// In two pieces, where it is streamed.
+    pub(super) text: Option<[&'static str; 2]>,
+    /// The cities [`TOOL`] is called for.
+    pub(super) calls: &'static [&'static str],
+}
+
+/// What a client was told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) text: String,
+    pub(super) thinking: String,
+    pub(super) calls: Vec<Call>,
+    pub(super) finish: Option<Finish>,
+    pub(super) usage: Option<Usage>,
+    /// The turn in the client's own form, to be sent back.
+    pub(super) turn: Value,
+    /// The words of the error that ended the stream.
+    pub(super) failure: Option<String>,
+    /// Keep-alives in the dialect's own form.
+    pub(super) signs_of_life: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Call {
+    /// Empty where a vendor has none.
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finish {
+    Stop,
+    Calls,
+}
+
+/// Token counts: the whole prompt, what of it came from a cache, and all that was generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) prompt: u64,
+    pub(super) cached: u64,
+    pub(super) output: u64,
+}
+
+/// How a vendor refuses a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// 429.
+    Busy,
+    /// 400.
+    Wrong,
+    /// The operator's key is bad.
+    Key,
+}
+
+/// What a vendor was asked.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Heard {
+    pub(super) system: String,
+    pub(super) turns: Vec<Turn>,
+    pub(super) tools: Vec<String>,
+    pub(super) schema: Option<Value>,
+    /// Reasoning is asked for.
+    pub(super) thinking: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Turn {
+    User(Vec<Part>),
+    Model(Vec<Part>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Part {
+    Text(String),
+    /// Its media type and data.
+    Image(String, String),
+    /// Reasoning in words.
+    Thought(String),
+    /// What proves that reasoning is the vendor's own.
+    Proof(String),
+    Call(Call),
+    /// The id of its call, and what it gave.
+    Result(String, String),
+}
+
+pub(super) const SYSTEM: &str = "Be brief.";
+pub(super) const TOOL: &str = "get_weather";
+pub(super) const THOUGHT: [&str; 2] = ["Two ", "cities."];
+pub(super) const PNG: &str = "iVBORw0KGgo=";
+/// What every vendor counts, as far as it can.
+pub(super) const USAGE: Usage = Usage { prompt: 12, cached: 4, output: 9 };
+/// The part of the output that was reasoning, where a vendor tells.
+pub(super) const REASONING: u64 = 3;
+
+/// What [`TOOL`] takes.
+pub(super) fn parameters() -> Value {
+    json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
+}
+
+/// What an answer shall be, when it shall be JSON.
+pub(super) fn schema() -> Value {
+    json!({"type": "object", "properties": {"oslo": {"type": "number"}, "rome": {"type": "number"}},
+        "required": ["oslo", "rome"], "additionalProperties": false})
+}
+
+pub(super) fn arguments(city: &str) -> Value {
+    json!({ "city": city })
+}
+
+/// A string at the end of a path, or nothing.
+pub(super) fn word(value: &Value, path: &str) -> String {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The entries of a list at the end of a path.
+pub(super) fn list(value: &Value, path: &str) -> Vec<Value> {
+    value.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// The text of parts that can be nothing else.
+pub(super) fn words(parts: Vec<Part>) -> String {
+    let text = |part| if let Part::Text(text) = part { text } else { panic!("no text: {part:?}") };
+    parts.into_iter().map(text).collect()
+}
+
+/// The call's arguments, which must be JSON of an object (T1, T3).
+pub(super) fn parsed(arguments: &str) -> Value {
+    let parsed = serde_json::from_str(arguments).ok().filter(Value::is_object);
+    parsed.unwrap_or_else(|| panic!("T1: arguments are no object: {arguments:?}"))
+}
+
+// === impl Say ===
+
+impl Say {
+    /// An id of a call, with what a vendor begins its ids with.
+    pub(super) fn id(&self, prefix: &str, number: usize) -> String {
+        format!("{prefix}{:04}{number}", self.cell)
+    }
+
+    /// A proof of reasoning, of an alphabet that every vendor's has.
+    pub(super) fn proof(&self, number: usize) -> String {
+        STANDARD.encode(format!("P{:04}{number}", self.cell))
+    }
+
+    /// Numbered calls, with the ids that begin so.
+    pub(super) fn made(&self, prefix: &str) -> Vec<Call> {
+        let made = |(number, city): (usize, &&str)| Call {
+            id: if prefix.is_empty() { String::new() } else { self.id(prefix, number) },
+            name: TOOL.into(),
+            arguments: arguments(city),
+        };
+        self.calls.iter().enumerate().map(made).collect()
+    }
+
+    pub(super) fn whole_text(&self) -> String {
+        self.text.map(|text| text.concat()).unwrap_or_default()
+    }
+}
+
+// === impl Heard ===
+
+impl Heard {
+    /// Adds parts to the turn of the user's side; results of one turn belong together (T4).
+    pub(super) fn user(&mut self, parts: impl IntoIterator<Item = Part>) {
+        match self.turns.last_mut() {
+            Some(Turn::User(turn)) => turn.extend(parts),
+            Some(Turn::Model(_)) | None => self.turns.push(Turn::User(parts.into_iter().collect())),
+        }
+    }
+
+    /// The same of the model's side.
+    pub(super) fn model(&mut self, parts: impl IntoIterator<Item = Part>) {
+        match self.turns.last_mut() {
+            Some(Turn::Model(turn)) => turn.extend(parts),
+            Some(Turn::User(_)) | None => self.turns.push(Turn::Model(parts.into_iter().collect())),
+        }
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    /// A text, unless it is empty.
+    pub(super) fn text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::Text(text.to_owned()))
+    }
+
+    pub(super) fn thought(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::Thought(text.to_owned()))
+    }
+
+    pub(super) fn proof(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::Proof(text.to_owned()))
+    }
+
+    /// An image in a data URL.
+    pub(super) fn image(url: &str) -> Self {
+        let (media_type, data) =
+            url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).expect("an image");
+        Self::Image(media_type.into(), data.into())
+    }
+}

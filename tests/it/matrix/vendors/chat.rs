@@ -1,0 +1,200 @@
+//! A vendor of OpenAI's chat completions, and one whose models want their reasoning back (DeepSeek's
+//! API reference, "Thinking mode", read November 2026).
+
+use serde_json::{Value, json};
+
+use super::{Vendor, bytes, provider, with_calls};
+use crate::{
+    matrix::{
+        cell::Feature,
+        neutral::{Call, Heard, Part, REASONING, Say, THOUGHT, Trouble, Turn, USAGE, list, parsed, word, words},
+    },
+    support::{
+        Script,
+        openai::{DONE, chunk, error, event},
+        upstream::Request,
+    },
+};
+
+pub(super) struct Chat {
+    name: &'static str,
+    provider: &'static str,
+    kind: &'static str,
+    model: &'static str,
+    /// Refuses a turn of calls without its reasoning.
+    wants_reasoning: bool,
+}
+
+pub(super) const OPEN: Chat =
+    Chat { name: "OpenAI chat", provider: "chat", kind: "openai-compatible", model: "chat/m", wants_reasoning: false };
+
+pub(super) const DEEPSEEK: Chat = Chat {
+    name: "DeepSeek chat",
+    provider: "deepseek",
+    kind: "deepseek",
+    model: "deepseek/deepseek-v4-pro",
+    wants_reasoning: true,
+};
+
+impl Vendor for Chat {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn config(&self, base: &str) -> String {
+        provider(self.provider, self.kind, &format!("{base}/{}/v1", self.provider))
+    }
+
+    fn model(&self, _: &str, _: bool) -> &'static str {
+        self.model
+    }
+
+    fn features(&self) -> &'static [Feature] {
+        if self.wants_reasoning { &[Feature::Thinking, Feature::Forgotten] } else { &Feature::ALL }
+    }
+
+    fn whole(&self, say: &Say) -> Value {
+        if say.legacy {
+            let mut whole = legacy(&say.whole_text(), Some("stop"));
+            whole["usage"] = usage();
+            return whole;
+        }
+        let mut message = json!({"role": "assistant", "content": null, "refusal": null, "annotations": []});
+        if say.thinks {
+            message["reasoning_content"] = THOUGHT.concat().into();
+        }
+        if say.text.is_some() {
+            message["content"] = say.whole_text().into();
+        }
+        if !say.calls.is_empty() {
+            message["tool_calls"] = say.made("call_").iter().map(call).collect();
+        }
+        let choice = json!({"index": 0, "finish_reason": finish(say), "logprobs": null, "message": message});
+        json!({"id": "chatcmpl-up", "object": "chat.completion", "created": 1_795_000_000, "model": "m-2026",
+            "choices": [choice], "usage": usage()})
+    }
+
+    fn events(&self, say: &Say) -> Vec<Vec<u8>> {
+        if say.legacy {
+            let pieces = say.text.into_iter().flatten().map(|piece| legacy(piece, None));
+            let mut counts = legacy("", None);
+            (counts["choices"], counts["usage"]) = (json!([]), usage());
+            let chunks = pieces.chain([legacy("", Some("stop")), counts]).map(|chunk| event(&chunk));
+            return bytes(chunks.chain([DONE.into()]).collect());
+        }
+        let delta = |delta: Value| event(&chunk(&delta, None));
+        let mut events = vec![delta(json!({"role": "assistant", "content": ""}))];
+        if say.thinks {
+            events.extend(THOUGHT.iter().map(|piece| delta(json!({ "reasoning_content": piece }))));
+        }
+        events.extend(say.text.into_iter().flatten().map(|piece| delta(json!({ "content": piece }))));
+        for (index, made) in say.made("call_").iter().enumerate() {
+            let mut head = call(made);
+            let arguments = word(&head, "/function/arguments");
+            (head["index"], head["function"]["arguments"]) = (index.into(), "".into());
+            events.push(delta(json!({ "tool_calls": [head] })));
+            let (one, two) = arguments.split_at(4);
+            let piece = |piece: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]});
+            events.extend([one, two].map(|half| delta(piece(half))));
+        }
+        let mut counts = chunk(&json!({}), None);
+        (counts["choices"], counts["usage"]) = (json!([]), usage());
+        events.extend([event(&chunk(&json!({}), Some(finish(say)))), event(&counts), DONE.into()]);
+        bytes(events)
+    }
+
+    fn failure(&self, words: &str) -> Vec<u8> {
+        event(&error(words, "server_error", None)).into_bytes()
+    }
+
+    fn refusal(&self, trouble: Trouble, words: &str) -> Script {
+        let (status, kind, code) = match trouble {
+            Trouble::Busy => (429, "requests", Some("rate_limit_exceeded")),
+            Trouble::Wrong => (400, "invalid_request_error", None),
+            Trouble::Key => (401, "invalid_request_error", Some("invalid_api_key")),
+        };
+        let body = error(words, kind, code).to_string();
+        Script::body(status, &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+    }
+
+    fn heard(&self, request: &Request) -> Heard {
+        let body = request.json();
+        if request.path.ends_with("/v1/completions") {
+            let turns = vec![Turn::User(Part::text(&word(&body, "/prompt")).into_iter().collect())];
+            return Heard { turns, ..Heard::default() };
+        }
+        assert!(request.path.ends_with("/chat/completions"), "{}", request.path);
+        let mut heard = Heard {
+            tools: list(&body, "/tools").iter().map(|tool| word(tool, "/function/name")).collect(),
+            schema: body.pointer("/response_format/json_schema/schema").cloned(),
+            thinking: body.get("reasoning_effort").or(body.get("thinking")).is_some(),
+            ..Heard::default()
+        };
+        for message in list(&body, "/messages") {
+            match message["role"].as_str().expect("a role") {
+                "system" | "developer" => heard.system += &words(content(&message["content"])),
+                "user" => heard.user(content(&message["content"])),
+                "tool" => {
+                    heard.user([Part::Result(word(&message, "/tool_call_id"), words(content(&message["content"])))])
+                }
+                "assistant" => {
+                    let calls = list(&message, "/tool_calls");
+                    heard.model(message["reasoning_content"].as_str().map(|thought| Part::Thought(thought.into())));
+                    heard.model(content(&message["content"]));
+                    heard.model(calls.iter().map(|call| Part::Call(read(call))));
+                }
+                other => panic!("nobody's role: {other}"),
+            }
+        }
+        heard
+    }
+
+    /// R3: known reasoning goes back where it is wanted, and else an empty text.
+    fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
+        let thought = match say.thinks {
+            true if kept => Some(THOUGHT.concat()),
+            true if self.wants_reasoning => Some(String::new()),
+            true | false => None,
+        };
+        with_calls(thought.map(Part::Thought), say, "call_")
+    }
+}
+
+/// An answer to a legacy completion, or a chunk of one.
+fn legacy(text: &str, finish: Option<&str>) -> Value {
+    let choice = json!({"text": text, "index": 0, "logprobs": null, "finish_reason": finish});
+    json!({"id": "cmpl-up", "object": "text_completion", "created": 1_795_000_000, "model": "m-2026", "choices": [choice]})
+}
+
+fn call(call: &Call) -> Value {
+    json!({"id": call.id, "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments.to_string()}})
+}
+
+fn read(call: &Value) -> Call {
+    let arguments = parsed(call["function"]["arguments"].as_str().expect("T3: a string"));
+    Call { id: word(call, "/id"), name: word(call, "/function/name"), arguments }
+}
+
+/// A string, or parts.
+fn content(content: &Value) -> Vec<Part> {
+    let Some(parts) = content.as_array() else {
+        return Part::text(content.as_str().unwrap_or_default()).into_iter().collect();
+    };
+    let part = |part: &Value| match part["type"].as_str().expect("a type") {
+        "text" => Part::Text(word(part, "/text")),
+        "image_url" => Part::image(&word(part, "/image_url/url")),
+        other => panic!("a part nobody sent: {other}"),
+    };
+    parts.iter().map(part).collect()
+}
+
+fn finish(say: &Say) -> &'static str {
+    if say.calls.is_empty() { "stop" } else { "tool_calls" }
+}
+
+fn usage() -> Value {
+    json!({"prompt_tokens": USAGE.prompt, "completion_tokens": USAGE.output, "total_tokens": USAGE.prompt + USAGE.output,
+        "prompt_tokens_details": {"cached_tokens": USAGE.cached},
+        "completion_tokens_details": {"reasoning_tokens": REASONING}})
+}

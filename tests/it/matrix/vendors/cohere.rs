@@ -1,0 +1,150 @@
+//! Cohere's chat ("Chat API v2", "Streaming"; docs.cohere.com, read November 2026). What it thinks
+//! before a call is its plan, which comes back with the call and needs no proof.
+
+use serde_json::{Value, json};
+
+use super::{Vendor, bytes, provider, with_calls};
+use crate::{
+    matrix::neutral::{Call, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, parsed, word, words},
+    support::{Script, upstream::Request},
+};
+
+pub(super) struct Cohere;
+
+impl Vendor for Cohere {
+    fn name(&self) -> &'static str {
+        "Cohere"
+    }
+
+    fn config(&self, base: &str) -> String {
+        provider("cohere", "cohere", &format!("{base}/cohere"))
+    }
+
+    fn model(&self, _: &str, _: bool) -> &'static str {
+        "cohere/command-a-plus-05-2026"
+    }
+
+    fn whole(&self, say: &Say) -> Value {
+        let mut message = json!({"role": "assistant"});
+        if say.thinks {
+            message["tool_plan"] = THOUGHT.concat().into();
+        }
+        if say.text.is_some() {
+            message["content"] = json!([{"type": "text", "text": say.whole_text()}]);
+        }
+        if !say.calls.is_empty() {
+            message["tool_calls"] =
+                say.made("weather_").iter().map(|made| call(made, &made.arguments.to_string())).collect();
+        }
+        json!({"id": "c-up", "finish_reason": reason(say), "message": message, "usage": usage()})
+    }
+
+    fn events(&self, say: &Say) -> Vec<Vec<u8>> {
+        let said =
+            |kind: &str, message: Value| event(&json!({"type": kind, "index": 0, "delta": {"message": message}}));
+        let mut events =
+            vec![event(&json!({"type": "message-start", "id": "c-up", "delta": {"message": {"role": "assistant"}}}))];
+        if say.thinks {
+            events.extend(THOUGHT.map(|piece| said("tool-plan-delta", json!({ "tool_plan": piece }))));
+        }
+        if let Some(pieces) = say.text {
+            events.push(said("content-start", json!({"content": {"type": "text", "text": ""}})));
+            events.extend(pieces.map(|piece| said("content-delta", json!({"content": {"text": piece}}))));
+            events.push(event(&json!({"type": "content-end", "index": 0})));
+        }
+        for (index, made) in say.made("weather_").iter().enumerate() {
+            let arguments = made.arguments.to_string();
+            let (one, two) = arguments.split_at(4);
+            let of = |kind: &str, calls: Value| {
+                event(&json!({"type": kind, "index": index, "delta": {"message": {"tool_calls": calls}}}))
+            };
+            events.push(of("tool-call-start", call(made, "")));
+            events.extend([one, two].map(|piece| of("tool-call-delta", json!({"function": {"arguments": piece}}))));
+            events.push(event(&json!({"type": "tool-call-end", "index": index})));
+        }
+        events.push(event(&json!({"type": "message-end", "delta": {"finish_reason": reason(say), "usage": usage()}})));
+        bytes(events)
+    }
+
+    fn failure(&self, words: &str) -> Vec<u8> {
+        let delta = json!({"finish_reason": "ERROR", "error": words});
+        event(&json!({"type": "message-end", "delta": delta})).into_bytes()
+    }
+
+    fn refusal(&self, trouble: Trouble, words: &str) -> Script {
+        let status = match trouble {
+            Trouble::Busy => 429,
+            Trouble::Wrong => 400,
+            Trouble::Key => 401,
+        };
+        let body = json!({"id": "req-up", "message": words}).to_string();
+        Script::body(status, &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+    }
+
+    fn heard(&self, request: &Request) -> Heard {
+        assert!(request.path.ends_with("/v2/chat"), "{}", request.path);
+        let body = request.json();
+        let mut heard = Heard {
+            tools: list(&body, "/tools").iter().map(|tool| word(tool, "/function/name")).collect(),
+            schema: body.pointer("/response_format/json_schema").cloned(),
+            thinking: body.pointer("/thinking/type").is_some_and(|kind| kind == "enabled"),
+            ..Heard::default()
+        };
+        for message in list(&body, "/messages") {
+            let parts = content(&message["content"]);
+            match message["role"].as_str().expect("a role") {
+                "system" => heard.system += &words(parts),
+                "user" => heard.user(parts),
+                "tool" => heard.user([Part::Result(word(&message, "/tool_call_id"), words(parts))]),
+                "assistant" => {
+                    heard.model(Part::thought(&word(&message, "/tool_plan")).into_iter().chain(parts));
+                    heard.model(list(&message, "/tool_calls").iter().map(|call| Part::Call(read(call))));
+                }
+                other => panic!("nobody's role: {other}"),
+            }
+        }
+        heard
+    }
+
+    fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
+        let plan = (say.thinks && kept).then(|| Part::Thought(THOUGHT.concat()));
+        with_calls(plan, say, "weather_")
+    }
+}
+
+fn event(data: &Value) -> String {
+    format!("event: {}\ndata: {data}\n\n", data["type"].as_str().expect("a type"))
+}
+
+fn call(call: &Call, arguments: &str) -> Value {
+    json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+}
+
+fn read(call: &Value) -> Call {
+    let arguments = parsed(call["function"]["arguments"].as_str().expect("T3: a string"));
+    Call { id: word(call, "/id"), name: word(call, "/function/name"), arguments }
+}
+
+/// A string, or parts.
+fn content(content: &Value) -> Vec<Part> {
+    let Some(parts) = content.as_array() else {
+        return Part::text(content.as_str().unwrap_or_default()).into_iter().collect();
+    };
+    let part = |part: &Value| match part["type"].as_str().expect("a type") {
+        "text" => Part::Text(word(part, "/text")),
+        "thinking" => Part::Thought(word(part, "/thinking")),
+        "image_url" => Part::image(&word(part, "/image_url/url")),
+        "document" => Part::Text(word(part, "/document/data")),
+        other => panic!("a part nobody sent: {other}"),
+    };
+    parts.iter().map(part).collect()
+}
+
+fn reason(say: &Say) -> &'static str {
+    if say.calls.is_empty() { "COMPLETE" } else { "TOOL_CALL" }
+}
+
+fn usage() -> Value {
+    json!({"billed_units": {"input_tokens": 1, "output_tokens": USAGE.output},
+        "tokens": {"input_tokens": USAGE.prompt, "output_tokens": USAGE.output}, "cached_tokens": USAGE.cached})
+}

@@ -1,0 +1,174 @@
+//! Gemini's dialect ("Generate content", "Thought signatures"; ai.google.dev and Vertex AI's
+//! reference, read November 2026). Of parallel calls the first alone is signed. The Gemini API gives
+//! calls ids, Vertex AI gives none.
+
+use serde_json::{Value, json};
+
+use super::{Vendor, provider};
+use crate::{
+    matrix::neutral::{Call, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, word},
+    support::{
+        Script,
+        gemini::{error, event},
+        upstream::Request,
+    },
+};
+
+pub(super) struct Gemini {
+    name: &'static str,
+    model: &'static str,
+    /// What its ids of calls begin with.
+    ids: &'static str,
+}
+
+pub(super) const GEMINI: Gemini = Gemini { name: "Gemini", model: "gem/gemini-3.8-flash", ids: "g3m" };
+pub(super) const VERTEX: Gemini = Gemini { name: "Gemini on Vertex AI", model: "vertex/gemini-3.8-flash", ids: "" };
+
+impl Vendor for Gemini {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn config(&self, base: &str) -> String {
+        if self.ids.is_empty() {
+            let settings = "project = \"p\"\nlocation = \"us-east5\"\n";
+            return provider("vertex", "vertex", &format!("{base}/vertex")) + settings;
+        }
+        provider("gem", "gemini", &format!("{base}/gem/v1beta"))
+    }
+
+    fn model(&self, _: &str, _: bool) -> &'static str {
+        self.model
+    }
+
+    fn whole(&self, say: &Say) -> Value {
+        let mut parts = Vec::new();
+        if say.thinks {
+            parts.push(json!({"text": THOUGHT.concat(), "thought": true}));
+        }
+        if say.text.is_some() {
+            parts.push(json!({"text": say.whole_text()}));
+        }
+        parts.extend(self.calls(say));
+        answer(say, &parts, Some("STOP"))
+    }
+
+    fn events(&self, say: &Say) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
+        if say.thinks {
+            parts.extend(THOUGHT.iter().map(|piece| json!({"text": piece, "thought": true})));
+        }
+        parts.extend(say.text.into_iter().flatten().map(|piece| json!({ "text": piece })));
+        parts.extend(self.calls(say));
+        let chunks = parts.into_iter().map(|part| answer(say, &[part], None));
+        let last = answer(say, &[json!({"text": ""})], Some("STOP"));
+        chunks.chain([last]).map(|chunk| event(&chunk).into_bytes()).collect()
+    }
+
+    fn failure(&self, words: &str) -> Vec<u8> {
+        event(&error(503, "UNAVAILABLE", words, &json!([]))).into_bytes()
+    }
+
+    fn refusal(&self, trouble: Trouble, words: &str) -> Script {
+        let detail = |kind: &str| format!("type.googleapis.com/google.rpc.{kind}");
+        match trouble {
+            Trouble::Busy => {
+                let details = json!([{"@type": detail("RetryInfo"), "retryDelay": "7s"}]);
+                refusal(429, "RESOURCE_EXHAUSTED", words, &details)
+            }
+            Trouble::Wrong => refusal(400, "INVALID_ARGUMENT", words, &json!([])),
+            Trouble::Key if self.ids.is_empty() => refusal(401, "UNAUTHENTICATED", words, &json!([])),
+            Trouble::Key => {
+                let details = json!([{"@type": detail("ErrorInfo"), "reason": "API_KEY_INVALID"}]);
+                refusal(400, "INVALID_ARGUMENT", words, &details)
+            }
+        }
+    }
+
+    fn heard(&self, request: &Request) -> Heard {
+        assert!(request.path.contains("enerateContent"), "{}", request.path);
+        let body = request.json();
+        let tools =
+            list(&body, "/tools").iter().flat_map(|tool| list(tool, "/functionDeclarations")).collect::<Vec<_>>();
+        let config = &body["generationConfig"];
+        let mut heard = Heard {
+            system: list(&body, "/systemInstruction/parts").iter().map(|part| word(part, "/text")).collect(),
+            tools: tools.iter().map(|tool| word(tool, "/name")).collect(),
+            schema: config.get("responseJsonSchema").or(config.get("responseSchema")).cloned(),
+            thinking: config["thinkingConfig"]["includeThoughts"] == true,
+            ..Heard::default()
+        };
+        for content in list(&body, "/contents") {
+            let parts: Vec<Part> = list(&content, "/parts").iter().flat_map(part).collect();
+            match content["role"].as_str().expect("a role") {
+                "user" => heard.user(parts),
+                "model" => heard.model(parts),
+                other => panic!("nobody's role: {other}"),
+            }
+        }
+        heard
+    }
+
+    /// R2: the signature on the call it came on. What was thought is not said again.
+    fn replayed(&self, say: &Say, _: bool) -> Vec<Part> {
+        self.calls(say).iter().flat_map(part).collect()
+    }
+}
+
+impl Gemini {
+    fn calls(&self, say: &Say) -> Vec<Value> {
+        let part = |(number, call): (usize, Call)| {
+            let mut made = json!({"functionCall": {"name": call.name, "args": call.arguments}});
+            if !call.id.is_empty() {
+                made["functionCall"]["id"] = call.id.into();
+            }
+            if number == 0 {
+                made["thoughtSignature"] = say.proof(0).into();
+            }
+            made
+        };
+        say.made(self.ids).into_iter().enumerate().map(part).collect()
+    }
+}
+
+pub(super) fn refusal(code: u16, status: &str, words: &str, details: &Value) -> Script {
+    Script::json(code, &error(code, status, words, details))
+}
+
+fn part(part: &Value) -> Vec<Part> {
+    let mut parts: Vec<Part> = Part::proof(&word(part, "/thoughtSignature")).into_iter().collect();
+    if part["thought"] == true {
+        parts.push(Part::Thought(word(part, "/text")));
+    } else if let Some(call) = part.get("functionCall") {
+        let arguments = call["args"].clone();
+        parts.push(Part::Call(Call { id: word(call, "/id"), name: word(call, "/name"), arguments }));
+    } else if let Some(response) = part.get("functionResponse") {
+        // It is found by its name and place where there is no id.
+        assert!(!word(response, "/name").is_empty() && response["response"].is_object(), "{part}");
+        let output = &response["response"]["output"];
+        let said = output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned);
+        parts.push(Part::Result(word(response, "/id"), said));
+    } else if let Some(data) = part.get("inlineData") {
+        parts.push(Part::Image(word(data, "/mimeType"), word(data, "/data")));
+    } else {
+        parts.push(Part::Text(part["text"].as_str().unwrap_or_else(|| panic!("a part nobody sent: {part}")).into()));
+    }
+    parts
+}
+
+/// A whole answer, or a chunk of one.
+fn answer(say: &Say, parts: &[Value], finish: Option<&str>) -> Value {
+    let mut candidate = json!({"content": {"role": "model", "parts": parts}, "index": 0});
+    if let Some(finish) = finish {
+        candidate["finishReason"] = finish.into();
+    }
+    json!({"candidates": [candidate], "usageMetadata": usage(), "modelVersion": "gemini-x",
+        "responseId": say.id("r", 0)})
+}
+
+/// C4: thoughts are beside the candidates, the cached part within the prompt.
+fn usage() -> Value {
+    json!({"promptTokenCount": USAGE.prompt, "cachedContentTokenCount": USAGE.cached,
+        "candidatesTokenCount": USAGE.output - REASONING, "thoughtsTokenCount": REASONING,
+        "totalTokenCount": USAGE.prompt + USAGE.output})
+}
