@@ -220,7 +220,7 @@ pub struct Asked {
     pub model: String,
     /// A usage chunk was asked for.
     pub include_usage: bool,
-    /// Stands in for an id, when the upstream gives none.
+    /// Stands in for an id, when the upstream gives none, or one of another dialect's form.
     pub id: String,
     /// Unix seconds, when the upstream gives none.
     pub created: u64,
@@ -232,6 +232,18 @@ pub struct Asked {
     pub request: Bytes,
     /// `provider/model` of who answers.
     pub target: Arc<str>,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// The id of an answer that its upstream gave this one: clients and their tools tell by its form
+    /// what it is of (`msg_...`, `chatcmpl-...`), so one of another dialect's form is not shown to them.
+    pub fn name_of<'a>(&'a self, given: &'a str) -> &'a str {
+        let form = self.id.find(['-', '_']).and_then(|end| self.id.get(..=end)).unwrap_or_default();
+        let is_ours = given.len() > form.len() && given.starts_with(form);
+        if is_ours { given } else { &self.id }
+    }
 }
 
 /// Who made what a client carries along for its maker.
@@ -314,6 +326,27 @@ impl Memo {
             ir::ToolKind::Custom
         } else {
             ir::ToolKind::Function
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answers_id_has_the_form_of_its_clients_dialect() {
+        for (dialect, theirs, foreign) in [
+            (Dialect::OpenAiChat, "chatcmpl-A", "msg_A"),
+            (Dialect::OpenAiCompletions, "cmpl-A", "chatcmpl-A"),
+            (Dialect::OpenAiResponses, "resp_A", "chatcmpl-A"),
+            (Dialect::Anthropic, "msg_A", "gen-A"),
+        ] {
+            let asked = Asked { id: client(dialect).unwrap().answer_id(Uuid::nil()), ..Asked::default() };
+            assert_eq!(asked.name_of(theirs), theirs);
+            for given in [foreign, "", "A", theirs.trim_end_matches('A')] {
+                assert_eq!(asked.name_of(given), asked.id, "{dialect:?} {given}");
+            }
         }
     }
 }

@@ -55,6 +55,16 @@ async fn bytes_go_through() {
     assert_eq!(gateway.metric("", "sluis_tokens_total", "endpoint=\"completions\"").await, 8.0);
 }
 
+/// Of a chat the answer is a completion, its id included.
+#[tokio::test]
+async fn a_translated_answer_has_an_id_of_its_own_form() {
+    let answer = ant::message(&json!([{"type": "text", "text": "there was"}]), "end_turn");
+    let upstream = Upstream::scripted([Script::json(200, &answer)]).await;
+    let gateway = Gateway::start(&anthropic(&upstream)).await;
+    let answer = create(&gateway, &ask(CLAUDE, false)).await.json();
+    assert!(answer["id"].as_str().unwrap().starts_with("cmpl-"), "{answer}");
+}
+
 /// S1, S2, S4: a stream passes as it is; the counts are asked for, and told only to who asked.
 #[tokio::test]
 async fn a_stream_goes_through() {

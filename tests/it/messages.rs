@@ -231,6 +231,43 @@ async fn a_chat_stream_becomes_blocks() {
     assert_eq!(message["usage"]["input_tokens"], 10, "C4");
 }
 
+/// An answer has an id of the form that its client's dialect has, whatever form its upstream's had; the
+/// upstream's own where the bytes pass.
+#[tokio::test]
+async fn an_answer_has_an_id_of_its_clients_form() {
+    let claude = Upstream::scripted([
+        Script::json(200, &ant::message(&json!([{"type": "text", "text": "hi"}]), "end_turn")),
+        Script::sse().frames(ant::says("Hi")).end(),
+        Script::json(200, &ant::message(&json!([{"type": "text", "text": "hi"}]), "end_turn")),
+    ])
+    .await;
+    let other = Upstream::scripted([
+        Script::json(200, &completion("hi")),
+        Script::sse().frames(chat::says("Hi")).end(),
+        Script::json(200, &completion("hi")),
+    ])
+    .await;
+    let gateway = Gateway::start(&both(&claude, &other)).await;
+    for (path, model, form, is_theirs) in [
+        ("/v1/messages", OTHER, "msg_", false),
+        ("/v1/chat/completions", CLAUDE, "chatcmpl-", false),
+        ("/v1/messages", CLAUDE, "msg_", true),
+        ("/v1/chat/completions", OTHER, "chatcmpl-", true),
+    ] {
+        for stream in [false, true].into_iter().take(if is_theirs { 1 } else { 2 }) {
+            let reply = gateway.send_json("k", "POST", path, &ask(model, stream)).await.whole().await;
+            let text = reply.text();
+            let start = text.split(&format!("\"id\":\"{form}")).nth(1).unwrap_or_else(|| panic!("{text}"));
+            let id = start.split('"').next().unwrap();
+            assert_eq!(id == "up", is_theirs, "{text}");
+            // One id for all that is told of an answer; the call's own, so that the log knows it.
+            assert_eq!(text.matches(&format!("\"id\":\"{form}{id}\"")).count(), text.matches("\"id\":").count());
+            let call = reply.header("x-request-id").unwrap().replace('-', "");
+            assert!(is_theirs || id == call, "{id} {call}");
+        }
+    }
+}
+
 /// C4: clients see how large the prompt is from the start.
 #[tokio::test]
 async fn the_start_tells_an_estimate() {

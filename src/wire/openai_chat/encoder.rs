@@ -160,7 +160,7 @@ impl Encoder {
 
     /// Fixes what is the same on every chunk.
     fn start(&mut self, id: &str, created: u64) {
-        let id = if id.is_empty() { &self.asked.id } else { id };
+        let id = self.asked.name_of(id);
         let created = if created == 0 { self.asked.created } else { created };
         let head = &mut self.head;
         head.clear();

@@ -158,7 +158,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
     }
     let logprobs = Logprobs::of(&response.logprobs);
     let completion = Completion {
-        id: if response.id.is_empty() { &asked.id } else { &response.id },
+        id: asked.name_of(&response.id),
         object: "chat.completion",
         created: if response.created == 0 { asked.created } else { response.created },
         model: &asked.model,

@@ -38,7 +38,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
     let text: String = response.blocks.iter().map(said).collect();
     let finish_reason = Some(finish::encode(response.finish, false, false));
     let completion = Completion {
-        id: if response.id.is_empty() { &asked.id } else { &response.id },
+        id: asked.name_of(&response.id),
         object: "text_completion",
         created: if response.created == 0 { asked.created } else { response.created },
         model: &asked.model,

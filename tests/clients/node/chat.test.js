@@ -40,6 +40,7 @@ for (const dialect of ['openai', 'anthropic']) {
     test('unary', async () => {
       const answer = await client.chat.completions.create(upstream.chat('text'));
       assert.equal(answer.object, 'chat.completion');
+      assert.match(answer.id, /^chatcmpl-/);
       assert.equal(answer.choices[0].message.content, WORDS);
       assert.equal(answer.choices[0].finish_reason, 'stop');
       assert.equal(answer.usage.total_tokens, 14);

@@ -40,6 +40,7 @@ for (const { line, Sdk, zodTool, zodFormat } of SDKS) {
         test(`text, stream: ${streaming}`, async () => {
           const answer = await ask(upstream.message('text'), streaming);
           assert.deepEqual([answer.type, answer.role, answer.stop_reason], ['message', 'assistant', 'end_turn']);
+          assert.match(answer.id, /^msg_/);
           assert.deepEqual(answer.content.map((block) => block.text), [WORDS]);
           assert.deepEqual([answer.usage.input_tokens, answer.usage.output_tokens], [9, 5]);
         });

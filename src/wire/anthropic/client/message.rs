@@ -144,7 +144,7 @@ impl<'a> Message<'a> {
     /// One that has said nothing yet.
     pub(super) fn new(asked: &'a Asked, id: &'a str) -> Self {
         Self {
-            id: if id.is_empty() { &asked.id } else { id },
+            id: asked.name_of(id),
             r#type: "message",
             role: "assistant",
             model: &asked.model,
