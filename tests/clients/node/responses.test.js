@@ -99,6 +99,16 @@ for (const dialect of ['openai', 'anthropic']) {
       const input = [{ role: 'user', content: 'Tell me.' }, ...first.output, result];
       // The upstream refuses a turn whose thinking did not come back as it was.
       assert.equal((await client.responses.create({ ...body, input })).output_text, 'I saw: cold.');
+
+      const kept = await client.responses.create({ ...body, store: true });
+      const answered = [{ ...result, call_id: kept.output[1].call_id }];
+      const second = await client.responses.create({ ...body, store: true, input: answered, previous_response_id: kept.id });
+      for (const include of [[], ['reasoning.encrypted_content']]) {
+        const { data } = await client.responses.inputItems.list(second.id, { include });
+        const thought = data.find((item) => item.type === 'reasoning');
+        assert.equal(Boolean(thought.encrypted_content), dialect === 'anthropic' && include.length > 0);
+      }
+      await assert.rejects(client.responses.inputItems.list(second.id, { include: ['nothing'] }), OpenAI.BadRequestError);
     });
 
     test('previous_response_id, retrieve, input items and delete', async () => {
@@ -107,8 +117,8 @@ for (const dialect of ['openai', 'anthropic']) {
       assert.deepEqual([first.output_text, second.output_text], ['user', 'user / assistant / user']);
       assert.equal((await client.responses.retrieve(second.id)).output_text, second.output_text);
       const items = [];
-      for await (const item of client.responses.inputItems.list(second.id)) items.push(item);
-      assert.equal(items[0].role, 'user');
+      for await (const item of client.responses.inputItems.list(second.id, { order: 'asc', limit: 1 })) items.push(item);
+      assert.deepEqual(items.map((item) => item.role), ['user', 'assistant', 'user']);
       await client.responses.delete(second.id);
       await assert.rejects(client.responses.retrieve(second.id), OpenAI.NotFoundError);
     });

@@ -13,7 +13,9 @@ use axum::{
 use serde_json::{json, value::RawValue};
 
 use super::{
-    ENDPOINT, ids, items, not_found,
+    ENDPOINT, ids,
+    include::Include,
+    items, not_found,
     page::{Query, list},
 };
 use crate::{
@@ -92,15 +94,17 @@ async fn answer(server: &Server, found: PlaceResult, request: Request, asked: As
         }
         Asked::Get | Asked::Delete | Asked::ListItems | Asked::GetItem | Asked::DeleteItem => bytes::Bytes::new(),
     };
+    let query = Query::parse(parts.uri.query());
+    let include = Include::read(&query)?;
     let of = Of { store, caller: &caller, place: &place };
     match asked {
         Asked::Create => of.create(&body).await,
         Asked::Get => Ok(shown(&of.conversation().await?)),
         Asked::Update => of.update(&body).await,
         Asked::Delete => of.delete().await,
-        Asked::AddItems => of.add(&body).await,
-        Asked::ListItems => of.list(&Query::parse(parts.uri.query())).await,
-        Asked::GetItem => Ok(of.item().await?.json),
+        Asked::AddItems => Ok(list(&include.page(of.add(&body).await?))),
+        Asked::ListItems => Ok(list(&include.page(of.list(&query).await?))),
+        Asked::GetItem => Ok(include.item(of.item().await?.json)),
         Asked::DeleteItem => of.delete_item().await,
     }
 }
@@ -169,7 +173,7 @@ impl Of<'_> {
         Ok(json!({"id": self.id(), "object": "conversation.deleted", "deleted": true}).to_string())
     }
 
-    async fn add(&self, body: &[u8]) -> Result<String> {
+    async fn add(&self, body: &[u8]) -> Result<Listed> {
         let items = brought(&Object::parse(body)?)?;
         if items.is_empty() {
             return Err(Error::invalid("Missing required parameter: `items`.", "items", "missing_required_parameter"));
@@ -178,13 +182,13 @@ impl Of<'_> {
         if !self.store.append(append).await? {
             return Err(self.none());
         }
-        Ok(list(&Listed { items, has_more: false }))
+        Ok(Listed { items, has_more: false })
     }
 
-    async fn list(&self, query: &Query) -> Result<String> {
+    async fn list(&self, query: &Query) -> Result<Listed> {
         let page = query.page()?;
         match self.store.items(self.owner(), self.id(), &page).await? {
-            Ok(listed) => Ok(list(&listed)),
+            Ok(listed) => Ok(listed),
             Err(Missing::Whole) => Err(self.none()),
             Err(Missing::After) => Err(not_found("Item", page.after.as_deref().unwrap_or_default())),
         }

@@ -86,20 +86,7 @@ async fn prepare(server: &Server, mut inbound: Inbound) -> Result<Prepared> {
     let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref());
     let follows = wish.previous.as_deref().map(|id| (id, ids::place(id)));
     if let Some((id, Place::There(there))) = &follows {
-        let provider = &there.provider;
-        if !server.directory.has_provider(provider) {
-            let message = format!("The previous response was made by `{provider}`, which is not configured any more.");
-            return Err(Error::invalid(message, "previous_response_id", "previous_response_origin_gone"));
-        }
-        if !there.is_for(&inbound.caller.name, &server.directory.id_keys(provider)) {
-            return Err(unknown(id));
-        }
-        if !reach.iter().any(|target| *target.provider == **provider) {
-            let message = format!("The previous response is kept by `{provider}`, which does not serve this model.");
-            return Err(Error::invalid(message, "model", "previous_response_elsewhere"));
-        }
-        inbound.origin = Some(provider.as_str().into());
-        inbound.body = wish::following(&inbound.body, &there.id)?.into();
+        follow(server, &mut inbound, id, there)?;
         unseal(server, &mut inbound)?;
         return Ok(Prepared { inbound, keeper: Keeper::There });
     }
@@ -112,6 +99,26 @@ async fn prepare(server: &Server, mut inbound: Inbound) -> Result<Prepared> {
     let keeper = here(server, &mut inbound, wish).await?;
     unseal(server, &mut inbound)?;
     Ok(Prepared { inbound, keeper })
+}
+
+/// Goes on from a response that its upstream keeps: that upstream is asked, by its own id for it.
+pub(super) fn follow(server: &Server, inbound: &mut Inbound, id: &str, there: &ids::There) -> Result<()> {
+    let provider = &there.provider;
+    if !server.directory.has_provider(provider) {
+        let message = format!("The previous response was made by `{provider}`, which is not configured any more.");
+        return Err(Error::invalid(message, "previous_response_id", "previous_response_origin_gone"));
+    }
+    if !there.is_for(&inbound.caller.name, &server.directory.id_keys(provider)) {
+        return Err(unknown(id));
+    }
+    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref());
+    if !reach.iter().any(|target| *target.provider == **provider) {
+        let message = format!("The previous response is kept by `{provider}`, which does not serve this model.");
+        return Err(Error::invalid(message, "model", "previous_response_elsewhere"));
+    }
+    inbound.origin = Some(provider.as_str().into());
+    inbound.body = wish::following(&inbound.body, &there.id)?.into();
+    Ok(())
 }
 
 /// The gateway remembers, if it is asked to and can.

@@ -1,9 +1,9 @@
 //! `POST /v1/responses/input_tokens`: how many tokens a request would read, everything before it
 //! included. Exact where the vendor counts; else a guess, marked in the head, with the tokenizer of
-//! OpenAI's newer models.
+//! OpenAI's newer models. What an upstream keeps under an id of its own only that upstream can count.
 //!
 //! Source: "Get input token counts" (OpenAI's API reference, specification 2.3.0, read November
-//! 2026). Deliberately absent: counts of what an upstream keeps under an id of its own.
+//! 2026).
 
 use std::sync::Arc;
 
@@ -55,14 +55,15 @@ pub(in crate::server) async fn input_tokens(
 async fn question(server: &Server, mut inbound: Inbound) -> Result<Inbound> {
     inbound.body = compact::expanded(&inbound.body)?;
     let mut wish = Wish::read(&inbound.body)?;
-    if let Some(Place::There(_)) = wish.previous.as_deref().map(ids::place) {
-        let message = "What its upstream keeps cannot be counted here.";
-        return Err(Error::invalid(message, "previous_response_id", "unsupported_value"));
+    match wish.previous.as_deref().map(|id| (id, ids::place(id))) {
+        Some((id, Place::There(there))) => create::follow(server, &mut inbound, id, &there)?,
+        Some((_, Place::Here)) | None => {
+            let history = create::history(server, &inbound.caller.name, &wish).await?.0;
+            wish.items = items::resolved(&wish.items, &history)?;
+            let history: Vec<String> = history.iter().map(|item| items::said_again(&item.json)).collect();
+            inbound.body = wish::without_memory(&inbound.body, &history, &wish, false)?.into();
+        }
     }
-    let history = create::history(server, &inbound.caller.name, &wish).await?.0;
-    wish.items = items::resolved(&wish.items, &history)?;
-    let history: Vec<String> = history.iter().map(|item| items::said_again(&item.json)).collect();
-    inbound.body = wish::without_memory(&inbound.body, &history, &wish, false)?.into();
     create::unseal(server, &mut inbound)?;
     inbound.endpoint = telemetry::Endpoint::CountTokens;
     inbound.stream = false;

@@ -120,6 +120,14 @@ pub(super) fn history(chain: &Chain) -> Vec<Item> {
     items
 }
 
+/// What the last response of a chain has read: all that came before it, and its own input.
+pub(super) fn read(mut chain: Chain) -> Vec<Item> {
+    if let Some(last) = chain.turns.last_mut() {
+        last.response = "{}".into();
+    }
+    history(&chain)
+}
+
 /// An item that has its id already, if it has one at all.
 pub(super) fn identified(item: &str) -> Item {
     let id = Object::parse_str(item).ok().and_then(|object| text(&object, "id")).unwrap_or_default();
@@ -234,6 +242,8 @@ mod tests {
             ]
         );
         assert_eq!(output("nothing"), Vec::<String>::new());
+        let read: Vec<String> = read(chain).into_iter().map(|item| item.id).collect();
+        assert_eq!(read, ["a", "b", "ws_1"], "its own answer is none of its input");
 
         let new = [r#"{"type":"item_reference","id":"b"}"#, r#"{"id":"ws_1"}"#, r#"{"role":"user","id":"b"}"#];
         let new = new.map(str::to_owned);

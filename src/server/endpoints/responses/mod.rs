@@ -7,7 +7,8 @@
 //!
 //! [`mod@create`] decides and calls; [`recording`] keeps an answer as it passes; [`retrieve`] and
 //! [`conversations`] are what may be asked afterwards. Pure parts: [`wish`] (what a request asks),
-//! [`items`], [`ids`], [`fold`] (what a cut answer had said) and [`page`].
+//! [`items`], [`ids`], [`fold`] (what a cut answer had said), [`page`] and
+//! [`include`] (what a list shows).
 
 mod background;
 mod compact;
@@ -15,6 +16,7 @@ mod conversations;
 mod create;
 mod fold;
 mod ids;
+mod include;
 mod input_tokens;
 mod items;
 mod live;

@@ -38,6 +38,16 @@ impl Query {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Every value of a list, however its name is written: bare, with brackets, with numbers in them.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let is_of = |own: &str| {
+            let rest = own.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('[') && rest.ends_with(']')))
+        };
+        let values = self.0.iter().filter(|(own, value)| is_of(own) && !value.is_empty());
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
     pub(super) fn flag(&self, name: &'static str) -> Result<bool> {
         match self.get(name) {
             None | Some("false" | "False" | "0") => Ok(false),

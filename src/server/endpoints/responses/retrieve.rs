@@ -23,7 +23,8 @@ use super::{
     ENDPOINT,
     fold::Event,
     ids::{self, Place},
-    items::{identified, output},
+    include::Include,
+    items::{self, identified, output},
     not_found,
     page::{Query, list, page_of},
     passing::{There, last_event, last_kind},
@@ -38,7 +39,7 @@ use crate::{
         Server,
         endpoints::{PlaceResult, caller, exchange::Exchange, place},
     },
-    store::{Status, Store, Stored},
+    store::{Item, Status, Store, Stored},
 };
 
 /// How often a stream that another process makes is looked at.
@@ -193,6 +194,7 @@ async fn here(server: &Server, question: &Question) -> Result<AnswerBody> {
         return Err(none());
     }
     let stored = store.response(owner, id).await?.ok_or_else(none)?;
+    let include = Include::read(&question.query)?;
     match question.asked {
         Asked::Get if question.query.flag("stream")? => {
             let after = question.query.number("starting_after")?.unwrap_or(-1);
@@ -208,13 +210,22 @@ async fn here(server: &Server, question: &Question) -> Result<AnswerBody> {
         }
         Asked::Cancel => stop(server, stored).await.map(whole),
         Asked::Items => {
-            let items = output(&format!(r#"{{"output":{}}}"#, stored.input));
-            let items = items.iter().map(|item| identified(item)).collect();
             let page = question.query.page()?;
-            let listed = page_of(items, &page).ok_or_else(|| not_found("Item", page.after.as_deref().unwrap_or("")))?;
-            Ok(whole(list(&listed)))
+            let read = input(store, &stored).await?;
+            let listed = page_of(read, &page).ok_or_else(|| not_found("Item", page.after.as_deref().unwrap_or("")))?;
+            Ok(whole(list(&include.page(listed))))
         }
     }
+}
+
+/// All that a response has read, what it builds on included; its own items alone where some of that is
+/// forgotten.
+async fn input(store: &Store, stored: &Stored) -> Result<Vec<Item>> {
+    if let Ok(chain) = store.chain(&stored.owner, &stored.id).await? {
+        return Ok(items::read(chain));
+    }
+    let own = output(&format!(r#"{{"output":{}}}"#, stored.input));
+    Ok(own.iter().map(|item| identified(item)).collect())
 }
 
 fn whole(text: String) -> AnswerBody {

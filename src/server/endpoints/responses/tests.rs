@@ -354,9 +354,16 @@ async fn turns_build_on_each_other() {
     assert!(said.iter().all(|item| item.get("id").is_none()), "{said:?}");
     assert!(house.body().get("instructions").is_none(), "they hold for one call");
     assert!(house.body().get("previous_response_id").is_none());
-    // A turn's own items, and no others.
-    let items = server.fetch(&format!("/v1/responses/{}/input_items?order=asc", third["id"].as_str().unwrap())).await;
-    assert_eq!(items["data"].as_array().unwrap().len(), 1);
+    // All that it has read, what was sealed only for those who ask for it.
+    let path = format!("/v1/responses/{}/input_items?order=asc", third["id"].as_str().unwrap());
+    let items = server.fetch(&path).await["data"].clone();
+    let texts: Vec<_> = items.as_array().unwrap().iter().filter_map(text).collect();
+    assert_eq!(texts, ["hi", "whole", "and?", "whole", "so"]);
+    let sealed = |items: &Value| items.to_string().matches("gAAA").count();
+    let asked = server.fetch(&format!("{path}&include[]=reasoning.encrypted_content")).await;
+    assert_eq!((sealed(&items), sealed(&asked["data"])), (0, 2));
+    let (status, refused) = server.json("GET", &format!("{path}&include=x"), &Value::Null).await;
+    assert_eq!((status, &refused["error"]["param"]), (400, &json!("include[0]")));
     // Without what it builds on, a chain is no chain.
     server.json("DELETE", &format!("/v1/responses/{}", first["id"].as_str().unwrap()), &Value::Null).await;
     let (status, error) =
@@ -407,6 +414,17 @@ async fn conversations_are_read_and_added_to() {
     let (status, added) =
         server.json("POST", &format!("{path}/items"), &json!({"items": [{"role": "user", "content": "x"}]})).await;
     assert_eq!((status, &added["object"], &added["data"][0]["type"]), (200, &json!("list"), &json!("message")));
+    let image = json!({"type": "input_image", "image_url": "data:image/png;base64,AA"});
+    let bring = json!({"items": [{"role": "user", "content": [image]}]});
+    let (_, added) = server.json("POST", &format!("{path}/items"), &bring).await;
+    assert_eq!(added["data"][0]["content"][0], json!({"type": "input_image"}));
+    let (query, id_of_image) = ("include[]=message.input_image.image_url", added["data"][0]["id"].as_str().unwrap());
+    for path in [format!("{path}/items/{id_of_image}?{query}"), format!("{path}/items?limit=1&{query}")] {
+        let shown = server.fetch(&path).await;
+        let item = shown.get("data").map_or(&shown, |data| &data[0]);
+        assert_eq!(item["content"][0], image, "{path}");
+    }
+    assert_eq!(server.json("GET", &format!("{path}/items?include=x"), &Value::Null).await.0, 400);
     let (_, updated) = server.json("POST", &path, &json!({"metadata": {"c": "d"}})).await;
     assert_eq!(updated["metadata"], json!({"c": "d"}));
 
