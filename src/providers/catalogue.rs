@@ -153,6 +153,8 @@ pub struct Completions {
 pub struct Responses {
     /// It keeps answers, unless told not to, and finds them again by their ids.
     pub keeps: bool,
+    /// It counts the tokens of a request (`responses/input_tokens`).
+    pub counts: bool,
     /// Models that know no chat completions.
     pub only: Vec<String>,
     /// Models that take tools in Responses only.

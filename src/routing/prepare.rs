@@ -65,6 +65,11 @@ impl Source {
     /// Writes the request for `route`. Fails with a 400 naming the field when the target cannot
     /// carry what the client asked for.
     pub(super) fn prepare(&mut self, route: &Route) -> Result<Prepared> {
+        self.prepare_in(route, None)
+    }
+
+    /// The same in this dialect, whatever the target would rather be asked in.
+    pub(super) fn prepare_in(&mut self, route: &Route, wanted: Option<Dialect>) -> Result<Prepared> {
         let provider = route.upstream.provider;
         let model = &route.target.model;
         let facts = Facts {
@@ -74,7 +79,7 @@ impl Source {
             host: provider.host(),
             is_bare: provider.is_bare(),
         };
-        let speaks = provider.speaks(model);
+        let speaks = wanted.as_ref().map_or_else(|| provider.speaks(model), std::slice::from_ref);
         let dialect = if speaks.contains(&self.inbound.dialect) { Some(&self.inbound.dialect) } else { speaks.first() };
         let dialect = *dialect.ok_or_else(|| Error::Internal { message: format!("{model}: no dialect") })?;
 
@@ -85,6 +90,8 @@ impl Source {
                 None if splits(route, dialect) => (dialect, self.translate(route, dialect, &facts)?),
                 None => (dialect, self.pass(route, dialect, &facts, object)),
             }
+        } else if wanted.is_some() {
+            (dialect, self.translate(route, dialect, &facts)?)
         } else {
             self.translate_to_any(route, dialect, &facts)?
         };

@@ -8,15 +8,18 @@
 //! Cost of the guess: one pass of the tokenizer over the text, the first mebibyte of it exactly;
 //! the tokenizer's tables are read once, at the first guess.
 //!
-//! Sources: "Count tokens" (platform.claude.com/docs), "countTokens" (ai.google.dev/api), "Vision"
-//! and "PDF support" of both (all read November 2026).
+//! Sources: "Count tokens" (platform.claude.com/docs), "countTokens" (ai.google.dev/api), "Get input token
+//! counts" (OpenAI's API reference, specification 2.3.0), "Vision" and "PDF support" of the first two
+//! (all read November 2026).
 
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 
+use super::json;
 use crate::{
+    dialect::Dialect,
     error::{Error, Result},
     ir::{Block, Request, Source},
 };
@@ -28,7 +31,25 @@ pub enum Format {
     Anthropic,
     /// The request within another one, that names the model once more.
     Gemini,
+    /// A request of OpenAI's Responses without what has no part in the prompt.
+    OpenAi,
 }
+
+/// What OpenAI counts of; other fields are refused there.
+const OPENAI: [&str; 12] = [
+    "model",
+    "input",
+    "previous_response_id",
+    "conversation",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning",
+    "text",
+    "truncation",
+    "personality",
+];
 
 /// Where a vendor counts for a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +94,29 @@ impl CountOffer {
                 out.extend_from_slice(b"}");
                 out.freeze()
             }
+            Format::OpenAi => {
+                let Ok(object) = json::Object::parse(request) else { return request.clone() };
+                let is_other = |key: &&str| !OPENAI.contains(key);
+                let others: Vec<&str> = object.members().iter().map(|member| &*member.key).filter(is_other).collect();
+                let others: Vec<String> = others.into_iter().map(str::to_owned).collect();
+                let mut edits = object.edit();
+                for other in &others {
+                    edits.remove(other);
+                }
+                edits.into_bytes(request)
+            }
+        }
+    }
+}
+
+// === impl Format ===
+
+impl Format {
+    /// The dialect that a question must be written in; `None` for the one the model is asked in anyway.
+    pub fn dialect(self) -> Option<Dialect> {
+        match self {
+            Self::OpenAi => Some(Dialect::OpenAiResponses),
+            Self::Anthropic | Self::Gemini => None,
         }
     }
 }
@@ -158,6 +202,17 @@ mod tests {
 
     fn of(blocks: Vec<Block>) -> Request {
         Request { messages: vec![Message::new(Role::User, blocks)], ..Request::default() }
+    }
+
+    #[test]
+    fn openai_is_asked_for_nothing_but_the_prompt() {
+        let offer = CountOffer { format: Format::OpenAi, path: "responses/input_tokens".into() };
+        let request = r#"{"store":false,"model":"m","x":1,"input":[{"n":1.50}],"max_output_tokens":9,"tools":[]}"#;
+        let asked = offer.question(&Bytes::from(request));
+        assert_eq!(asked, r#"{"model":"m","input":[{"n":1.50}],"tools":[]}"#);
+        let bare = Bytes::from(r#"{"model":"m","input":"hi"}"#);
+        assert_eq!(offer.question(&bare), bare);
+        assert_eq!(read(br#"{"object":"response.input_tokens","input_tokens":11}"#).unwrap(), 11);
     }
 
     /// A2: everything the model reads is counted, with the margin that is promised.

@@ -18,6 +18,7 @@ mod clouds;
 mod cohere;
 mod completions;
 mod config_reload;
+mod counting;
 mod disconnect;
 mod drain;
 mod embeddings;

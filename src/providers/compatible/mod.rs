@@ -37,6 +37,7 @@ use crate::{
     error::{Error, Result, UpstreamError},
     wire::{
         Facts, Loss,
+        count::{self, CountOffer},
         embeddings::Format,
         json::{Edits, Object},
     },
@@ -129,6 +130,12 @@ impl Provider for Compatible {
 
     fn keeps_responses(&self, _model: &str) -> bool {
         self.row.responses.as_ref().is_some_and(|responses| responses.keeps)
+    }
+
+    fn counting(&self, model: &str) -> Option<CountOffer> {
+        let counts = self.row.responses.as_ref().is_some_and(|responses| responses.counts);
+        let is_there = counts && self.speaks(model).contains(&Dialect::OpenAiResponses);
+        is_there.then(|| CountOffer { format: count::Format::OpenAi, path: "responses/input_tokens".into() })
     }
 
     fn refine(&self, error: UpstreamError) -> UpstreamError {

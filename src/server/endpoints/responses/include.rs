@@ -160,7 +160,11 @@ mod tests {
         let items = [
             ("file_search_call.results", json!({"type": "file_search_call", "results": [1]}), json!(null)),
             ("web_search_call.results", json!({"type": "web_search_call", "results": [1]}), Value::Null),
-            ("web_search_call.action.sources", json!({"type": "web_search_call", "action": {"sources": [1]}}), json!({})),
+            (
+                "web_search_call.action.sources",
+                json!({"type": "web_search_call", "action": {"sources": [1]}}),
+                json!({}),
+            ),
             (
                 "message.input_image.image_url",
                 json!({"type": "message", "content": [{"type": "input_image", "image_url": "data:x"}]}),
