@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result},
     ir,
     providers::Ask,
-    wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, openai_responses::client::unseal, signature},
+    wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, sealed::unseal, signature},
 };
 
 /// The client's request, ready to be written for any target.

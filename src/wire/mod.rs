@@ -26,7 +26,9 @@ pub mod openai_completions;
 pub mod openai_responses;
 mod prompted;
 pub mod read;
+pub mod sealed;
 pub mod signature;
+mod tight;
 pub mod translate;
 pub mod upstream_error;
 

@@ -8,9 +8,8 @@ use crate::{
     error::Error,
     ir,
     wire::{
-        Asked, ClientDialect, Encoded, Facts, Host, Loss, Memo, UpstreamDialect, Weight,
-        openai_chat::OpenAiChat,
-        openai_responses::{OpenAiResponses, client::unseal},
+        Asked, ClientDialect, Encoded, Facts, Host, Loss, Memo, UpstreamDialect, Weight, openai_chat::OpenAiChat,
+        openai_responses::OpenAiResponses, sealed::unseal,
     },
 };
 

@@ -9,13 +9,11 @@
 //! Source: "Extended thinking", "Adaptive thinking", "Effort", "Structured outputs"
 //! (platform.claude.com/docs, read November 2026).
 
-use serde_json::{Value, value::RawValue};
-
 use super::request::{Extra, note};
 use crate::{
     error::Result,
     ir::{Effort, Output, Reasoning},
-    wire::read::Record,
+    wire::{read::Record, tight::takes_strict},
 };
 
 /// The schema's name, which other dialects demand and this one does not have.
@@ -68,28 +66,5 @@ fn format(holder: &Record<'_, '_>, key: &str) -> Result<Output> {
             Ok(Output::JsonSchema { name: SCHEMA_NAME.into(), description: None, schema, strict })
         }
         other => Err(kind.path().unsupported(other, &["json_schema"])),
-    }
-}
-
-/// Whether every object in a schema is closed and has all its properties required. This vendor
-/// enforces schemas with optional properties too, others only those without.
-fn takes_strict(schema: &RawValue) -> bool {
-    serde_json::from_str::<Value>(schema.get()).is_ok_and(|schema| is_tight(&schema))
-}
-
-fn is_tight(schema: &Value) -> bool {
-    match schema {
-        Value::Array(all) => all.iter().all(is_tight),
-        Value::Object(members) => {
-            let tight = match members.get("properties") {
-                Some(Value::Object(properties)) => {
-                    let required = members.get("required").and_then(Value::as_array).map_or(0, Vec::len);
-                    members.get("additionalProperties") == Some(&Value::Bool(false)) && required == properties.len()
-                }
-                _ => members.get("type").and_then(Value::as_str) != Some("object"),
-            };
-            tight && members.values().all(is_tight)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
 }

@@ -11,7 +11,7 @@
 //! Text that follows text is one part, and text and refusals that follow each other one message. An
 //! item ends when the next begins or the answer does, for only then is it known whether it is whole;
 //! one with nothing to say is never begun. Reasoning is shown as its summary, which every client
-//! reads, and carries what its maker wants back in `encrypted_content` ([`super::sealed`]).
+//! reads, and carries what its maker wants back in `encrypted_content` ([`crate::wire::sealed`]).
 //!
 //! Cost per delta: writes into the output buffer, and the text once more, for the event that ends it.
 //!
@@ -24,12 +24,14 @@ use super::{
     events::{Events, Head, Status},
     items::{self, Call, Item, Message, Reasoning},
     namespaces::Namespaces,
-    sealed::{self, Proof},
     serial::{Serial, Turn},
 };
 use crate::{
     ir::{Annotation, Delta, Event, Finish, Opening, Source, ToolKind, Usage},
-    wire::{Asked, StreamEncoder},
+    wire::{
+        Asked, StreamEncoder,
+        sealed::{self, Proof},
+    },
 };
 
 pub(super) struct Encoder {

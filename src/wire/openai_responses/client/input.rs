@@ -2,7 +2,7 @@
 //!
 //! - What the model made (messages, calls, reasoning) is one turn as long as nothing comes between;
 //!   so are the results of tools, in the order of their calls (rule T4).
-//! - Reasoning keeps what proves its origin: what [`super::sealed`] wrapped stays wrapped here, for
+//! - Reasoning keeps what proves its origin: what [`crate::wire::sealed`] wrapped stays wrapped here, for
 //!   only a target can tell whether it is its own (rules R1, P4). An item that only OpenAI can read
 //!   keeps its summary.
 //! - `configuration_update` changes effort or shape from its place on; the last one holds.
@@ -13,11 +13,14 @@
 //! Source: "Create a model response", input items (OpenAI's API reference, specification 2.3.0;
 //! November 2026).
 
-use super::{namespaces::joined, parts, request, sealed, tools};
+use super::{namespaces::joined, parts, request, tools};
 use crate::{
     error::Result,
     ir::{self, Block, Message, Role, ToolKind},
-    wire::read::{Node, Record, Shape},
+    wire::{
+        read::{Node, Record, Shape},
+        sealed,
+    },
 };
 
 const ROLES: &[&str] = &["user", "assistant", "system", "developer"];

@@ -20,14 +20,11 @@ mod parts;
 mod relay;
 mod request;
 mod response;
-mod sealed;
 mod serial;
 mod shown;
 #[cfg(test)]
 mod tests;
 mod tools;
-
-pub use self::sealed::unseal;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -37,7 +34,9 @@ use crate::{
     call::Dialect,
     error::{Error, Result},
     ir,
-    wire::{Asked, ClientDialect, Minder, Origin, Relay, StreamEncoder, Tally, json::Edits, openai_chat::OpenAiChat},
+    wire::{
+        Asked, ClientDialect, Minder, Origin, Relay, StreamEncoder, Tally, json::Edits, openai_chat::OpenAiChat, sealed,
+    },
 };
 
 impl ClientDialect for OpenAiResponses {

@@ -16,7 +16,6 @@ use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::sealed;
 use crate::{
     error::{Error, Result},
     framing::Frame,
@@ -27,7 +26,7 @@ use crate::{
             OpenAiResponses,
             upstream::{Told, told, whole},
         },
-        translate,
+        sealed, translate,
     },
 };
 

@@ -391,7 +391,7 @@ fn reasoning_survives_the_client() {
     assert_eq!((origin.target.as_str(), origin.model.as_str()), ("ant/claude", "public"));
     let request = decode(&body);
     let write = |target: &str| {
-        let request = super::unseal(&request, target).unwrap();
+        let request = crate::wire::sealed::unseal(&request, target).unwrap();
         let facts = Facts { model: "claude-opus-5-5", ..Facts::default() };
         let body = UpstreamDialect::encode(&Anthropic, &request, &facts).unwrap().body;
         serde_json::from_slice::<Value>(&body).unwrap()["messages"][1]["content"].clone()

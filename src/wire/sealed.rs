@@ -1,9 +1,10 @@
 //! Reasoning that must come back unchanged, wrapped for the way through a client.
 //!
-//! A client of this dialect keeps `encrypted_content` as it is and sends it back. So what an upstream
-//! of any dialect wants back (a signature, redacted thinking) travels in it, with the target that
-//! made it and the model name it was asked for by: signatures hold for one target only (rules R1,
-//! P4). Nothing in it is secret, and nothing in it is trusted: the target's own proof is inside.
+//! A client of OpenAI's Responses keeps `encrypted_content` as it is and sends it back, one of Gemini's
+//! `thoughtSignature`. So what an upstream of any dialect wants back (a signature, redacted thinking)
+//! travels in it, with the target that made it and the model name it was asked for by: signatures hold
+//! for one target only (rules R1, P4). Nothing in it is secret, and nothing in it is trusted: the
+//! target's own proof is inside.
 //!
 //! `sluis1.KIND.TARGET.MODEL.PROOF`: `s` for a signature or `r` for redacted reasoning, two names as
 //! URL-safe base64, and the proof as it was.
@@ -20,12 +21,12 @@ const TAG: &str = "sluis1.";
 
 /// What is sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof<'a> {
+pub(crate) enum Proof<'a> {
     Signature(&'a str),
     Redacted(&'a str),
 }
 
-pub(super) fn seal(proof: Proof<'_>, target: &str, model: &str) -> String {
+pub(crate) fn seal(proof: Proof<'_>, target: &str, model: &str) -> String {
     let (kind, proof) = match proof {
         Proof::Signature(text) => ('s', text),
         Proof::Redacted(text) => ('r', text),
@@ -34,21 +35,21 @@ pub(super) fn seal(proof: Proof<'_>, target: &str, model: &str) -> String {
     format!("{TAG}{kind}.{target}.{model}.{proof}")
 }
 
-pub(super) fn is_ours(text: &str) -> bool {
+pub(crate) fn is_ours(text: &str) -> bool {
     open(text).is_some()
 }
 
-pub(super) fn is_redacted(text: &str) -> bool {
+pub(crate) fn is_redacted(text: &str) -> bool {
     matches!(open(text), Some((_, Proof::Redacted(_))))
 }
 
 /// Whether a body holds anything sealed.
-pub(super) fn is_in(body: &[u8]) -> bool {
+pub(crate) fn is_in(body: &[u8]) -> bool {
     memmem::find(body, TAG.as_bytes()).is_some()
 }
 
 /// Who made the last sealed reasoning in a request's body, found without reading the body.
-pub(super) fn origin(body: &[u8]) -> Option<Origin> {
+pub(crate) fn origin(body: &[u8]) -> Option<Origin> {
     let at = memmem::rfind(body, TAG.as_bytes())?;
     let rest = body.get(at..)?;
     let mut dots = memchr::memchr_iter(b'.', rest);
