@@ -16,8 +16,12 @@ use crate::{
 };
 
 /// The headers in which clients carry credentials.
-const CARRIERS: [HeaderName; 3] =
-    [AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+const CARRIERS: [HeaderName; 4] = [
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// Signs a request for `route`, whose client sent `headers`.
 pub(super) fn authorize(

@@ -235,9 +235,11 @@ impl Walk {
 
     fn prepare(&mut self, route: &Route) -> Result<Request> {
         Ok(match self.source.inbound.endpoint {
-            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => {
-                Request::Answer(self.source.prepare(route)?)
-            }
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Messages
+            | Endpoint::Responses
+            | Endpoint::GenerateContent => Request::Answer(self.source.prepare(route)?),
             Endpoint::Embeddings => Request::Embeddings(self.source.embeddings(route)?),
             Endpoint::CountTokens => Request::Count(self.source.count(route)?),
         })
@@ -474,7 +476,11 @@ fn refuses_proof(prepared: &Prepared, error: &Error) -> bool {
 
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses => Expects::Answer,
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Messages
+        | Endpoint::Responses
+        | Endpoint::GenerateContent => Expects::Answer,
         Endpoint::Embeddings | Endpoint::CountTokens => Expects::Document,
     }
 }

@@ -171,7 +171,12 @@ impl Source {
     /// The request in canonical form.
     pub(super) fn decoded(&mut self) -> Result<&ir::Request> {
         if self.decoded.is_none() {
-            self.decoded = Some(client(self.inbound.dialect)?.decode(&self.inbound.body)?);
+            // Not every dialect has both in its body.
+            self.decoded = Some(ir::Request {
+                model: self.inbound.model.clone(),
+                stream: self.inbound.stream,
+                ..client(self.inbound.dialect)?.decode(&self.inbound.body)?
+            });
         }
         self.decoded.as_ref().ok_or_else(|| Error::Internal { message: "the request was not decoded".into() })
     }

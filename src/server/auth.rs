@@ -26,6 +26,9 @@ pub static X_SLUIS_KEY: HeaderName = HeaderName::from_static("x-sluis-key");
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// As Azure's OpenAI clients send a key.
 static API_KEY: HeaderName = HeaderName::from_static("api-key");
+/// As Google's clients send a key. Those who put it into the address are not heard: it would stand in
+/// the logs of every proxy on the way.
+static X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// SHA-256 of a key.
 pub type KeyHash = [u8; 32];
@@ -74,7 +77,7 @@ impl Keys {
         }
         let Some(key) = presented else {
             return Err(unauthenticated(
-                "No API key was given. Send it as `Authorization: Bearer KEY`, `x-api-key` or `x-sluis-key`.",
+                "No API key was given. Send it as `Authorization: Bearer KEY`, `x-api-key`, `x-goog-api-key` or `x-sluis-key`.",
             ));
         };
         self.find(key).ok_or_else(|| unauthenticated("The API key is not known to this gateway."))
@@ -101,13 +104,17 @@ impl fmt::Debug for Presented<'_> {
 
 // === reading ===
 
-/// Finds the key of a request. Nothing but these four headers is looked at.
+/// Finds the key of a request. Nothing but these five headers is looked at.
 pub fn presented(headers: &HeaderMap) -> Option<Presented<'_>> {
     let plain = |header: &'static HeaderName| {
         let key = headers.get(header)?.to_str().ok()?.trim();
         (!key.is_empty()).then_some(Presented { header, key })
     };
-    plain(&X_SLUIS_KEY).or_else(|| bearer(headers)).or_else(|| plain(&X_API_KEY)).or_else(|| plain(&API_KEY))
+    plain(&X_SLUIS_KEY)
+        .or_else(|| bearer(headers))
+        .or_else(|| plain(&X_API_KEY))
+        .or_else(|| plain(&API_KEY))
+        .or_else(|| plain(&X_GOOG_API_KEY))
 }
 
 /// The scheme's case does not matter (RFC 9110 section 11.1).
@@ -149,6 +156,7 @@ mod tests {
             (&[("authorization", "bEARER   a ")], Some(("authorization", "a"))),
             (&[("x-api-key", " a ")], Some(("x-api-key", "a"))),
             (&[("api-key", "a")], Some(("api-key", "a"))),
+            (&[("x-goog-api-key", "a")], Some(("x-goog-api-key", "a"))),
             (&[("authorization", "Bearer b"), ("x-sluis-key", "a")], Some(("x-sluis-key", "a"))),
             (&[("authorization", "Basic b"), ("x-api-key", "a")], Some(("x-api-key", "a"))),
             (&[("authorization", "Bearer "), ("x-api-key", "")], None),

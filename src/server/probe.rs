@@ -25,6 +25,14 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// An attached image or file, in tokens: about a picture of a megapixel.
 const ATTACHMENT: u64 = 1000;
 
+/// What a request says beside its body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub headers: &'a HeaderMap,
+    /// What the path names, where it names something.
+    pub id: Option<&'a str>,
+}
+
 /// The head fields of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Probe {
@@ -126,6 +134,57 @@ pub(super) fn responses(body: &[u8]) -> Result<Probe> {
         include_usage: false,
         estimate: Estimate { prompt: prompt_tokens(body, in_data_url), output: output.unwrap_or(DEFAULT_OUTPUT) },
     })
+}
+
+/// Reads the head fields of Gemini's calls ("Generating content", ai.google.dev/api, read November
+/// 2026), whose model and method are what the path names: `MODEL:METHOD`.
+pub(super) fn generate_content(head: &Head<'_>, body: &[u8]) -> Result<Probe> {
+    let (model, method) = method(head.id)?;
+    let object = Object::parse(body)?;
+    let contents = member(&object, &["contents"]).ok_or_else(|| missing("contents"))?;
+    if contents.get().trim_start_matches(['[', ' ', '\n', '\r', '\t']).starts_with(']') {
+        return Err(Error::invalid("`contents` must hold at least one content.", "contents", "empty_array"));
+    }
+    let output = member(&object, &["generationConfig", "generation_config"]);
+    Ok(Probe {
+        model,
+        stream: method == "streamGenerateContent",
+        include_usage: true,
+        estimate: Estimate {
+            prompt: prompt_tokens(body, in_source),
+            output: output.and_then(max_output_tokens).unwrap_or(DEFAULT_OUTPUT),
+        },
+    })
+}
+
+/// The same for a question for a prompt's tokens ("Counting tokens", read November 2026), which may be
+/// a whole request within another. Nothing is generated, so no tokens are charged.
+pub(super) fn count_contents(head: &Head<'_>, body: &[u8]) -> Result<Probe> {
+    let (model, _) = method(head.id)?;
+    let object = Object::parse(body)?;
+    member(&object, &["contents", "generateContentRequest", "generate_content_request"])
+        .ok_or_else(|| missing("contents"))?;
+    Ok(Probe { model, stream: false, include_usage: false, estimate: Estimate::default() })
+}
+
+/// The model a path names, and what is asked of it. Models have colons too: the last one decides.
+pub(super) fn method(id: Option<&str>) -> Result<(String, &str)> {
+    let (model, method) = id.and_then(|id| id.rsplit_once(':')).unwrap_or_default();
+    if model.trim().is_empty() {
+        return Err(Error::invalid("The path names no model.", "model", "invalid_value"));
+    }
+    Ok((model.to_owned(), method))
+}
+
+fn member<'a>(object: &Object<'a>, names: &[&str]) -> Option<&'a RawValue> {
+    names.iter().find_map(|name| object.present(name))
+}
+
+fn max_output_tokens(config: &RawValue) -> Option<u64> {
+    let config = Object::parse_str(config.get()).ok()?;
+    let number = |names: &[&str]| member(&config, names).and_then(|value| value.get().parse::<u64>().ok());
+    let each = number(&["maxOutputTokens", "max_output_tokens"])?;
+    Some(each.saturating_mul(number(&["candidateCount", "candidate_count"]).unwrap_or(1).max(1)))
 }
 
 fn model(object: &Object<'_>) -> Result<String> {

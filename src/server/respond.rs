@@ -56,7 +56,6 @@ const TEXT_MAX: usize = 1024;
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
 /// A request as it arrived: its name and its time.
 #[derive(Debug, Clone)]
@@ -97,9 +96,9 @@ pub(super) fn json(arrival: &Arrival, dialect: Dialect, notes: &Notes, body: Byt
 }
 
 /// A stream; the body is on its way or still to come.
-pub(super) fn event_stream(arrival: &Arrival, dialect: Dialect, notes: &Notes, body: Body) -> Response {
-    let mut headers = head(arrival, dialect, notes);
-    headers.insert(CONTENT_TYPE, EVENT_STREAM);
+pub(super) fn event_stream(arrival: &Arrival, dialect: &dyn ClientDialect, notes: &Notes, body: Body) -> Response {
+    let mut headers = head(arrival, dialect.dialect(), notes);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(dialect.stream_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Tells nginx not to gather the events (its documentation of proxy_buffering, read November 2026).
     headers.insert(&X_ACCEL_BUFFERING, HeaderValue::from_static("no"));

@@ -19,14 +19,20 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     Server,
     endpoints::{
-        chat_completions, completions, embeddings, exchange::route, health, messages, models, refuse, responses,
+        chat_completions, completions, embeddings, exchange::route, generate_content, health, messages, models, refuse,
+        responses,
     },
 };
 use crate::error::Error;
 
 /// All routes, ready to be served.
 pub fn router(server: Arc<Server>) -> Router {
-    openais().merge(anthropics()).fallback(unknown_route).method_not_allowed_fallback(wrong_method).with_state(server)
+    openais()
+        .merge(anthropics())
+        .merge(googles())
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(server)
 }
 
 /// The routes whose clients speak OpenAI's dialects, and those for operators.
@@ -42,11 +48,11 @@ fn openais() -> Router<Arc<Server>> {
         .route("/embeddings", route(&embeddings::ENDPOINT))
         .route("/{provider}/v1/embeddings", route(&embeddings::ENDPOINT))
         .route("/v1/models", get(models::list_or_get))
-        .route("/v1/models/{*id}", get(models::list_or_get))
+        .route("/v1/models/{*id}", get(models::list_or_get).post(generate_content::call))
         .route("/models", get(models::list_or_get))
         .route("/models/{*id}", get(models::list_or_get))
         .route("/{provider}/v1/models", get(models::list_or_get))
-        .route("/{provider}/v1/models/{*id}", get(models::list_or_get))
+        .route("/{provider}/v1/models/{*id}", get(models::list_or_get).post(generate_content::call))
         .merge(memory("/v1"))
         .merge(memory(""))
         .merge(memory("/{provider}/v1"))
@@ -67,6 +73,17 @@ fn anthropics() -> Router<Arc<Server>> {
         .route("/messages/count_tokens", route(&messages::COUNT_TOKENS))
         .route("/{provider}/v1/messages/count_tokens", route(&messages::COUNT_TOKENS))
         .layer(CatchPanicLayer::custom(|panic| recover("/v1/messages", panic)))
+}
+
+/// The routes whose clients speak Gemini's, which they also look for below `/v1`. The method stands
+/// behind a model's name, which may hold slashes, so one route takes them all.
+fn googles() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/v1beta/models", get(models::list_or_get))
+        .route("/v1beta/models/{*id}", get(models::list_or_get).post(generate_content::call))
+        .route("/{provider}/v1beta/models", get(models::list_or_get))
+        .route("/{provider}/v1beta/models/{*id}", get(models::list_or_get).post(generate_content::call))
+        .layer(CatchPanicLayer::custom(|panic| recover("/v1beta/models", panic)))
 }
 
 /// What outlives its call, below one prefix.

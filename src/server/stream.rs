@@ -145,7 +145,10 @@ impl http_body::Body for EventStream {
             Poll::Ready(Some(Err(error))) => this.fail(&error),
             Poll::Ready(None) => {
                 this.source = Source::Done;
-                Poll::Ready(None)
+                match this.minder.as_mut().map(|minder| minder.ends()).filter(|last| !last.is_empty()) {
+                    Some(last) => this.send(last),
+                    None => Poll::Ready(None),
+                }
             }
             Poll::Pending => {
                 ready!(this.poll_silence(context));

@@ -12,6 +12,7 @@ pub enum Endpoint {
     Embeddings,
     Messages,
     Responses,
+    GenerateContent,
     CountTokens,
 }
 
@@ -27,12 +28,13 @@ pub struct PlaceMetrics {
 
 impl Endpoint {
     /// Each at its own place.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ChatCompletions,
         Self::Completions,
         Self::Embeddings,
         Self::Messages,
         Self::Responses,
+        Self::GenerateContent,
         Self::CountTokens,
     ];
 
@@ -44,6 +46,7 @@ impl Endpoint {
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
             Self::Responses => "responses",
+            Self::GenerateContent => "generate_content",
             Self::CountTokens => "count_tokens",
         }
     }

@@ -128,8 +128,11 @@ pub fn read(body: &[u8]) -> Result<u64> {
     Ok(counted.input_tokens)
 }
 
-/// Writes a count for Anthropic's clients.
-pub fn answer(tokens: u64) -> Bytes {
+/// Writes a count in the words of a client's dialect.
+pub fn answer(tokens: u64, dialect: Dialect) -> Bytes {
+    if dialect == Dialect::Gemini {
+        return format!(r#"{{"totalTokens":{tokens}}}"#).into();
+    }
     format!(r#"{{"input_tokens":{tokens}}}"#).into()
 }
 
@@ -258,6 +261,7 @@ mod tests {
         assert_eq!(read(br#"{"totalTokens":7,"x":1}"#).unwrap(), 7);
         assert_eq!(read(br#"{"input_tokens":8}"#).unwrap(), 8);
         assert!(read(b"{}").is_err() && read(b"null").is_err());
-        assert_eq!(answer(9), r#"{"input_tokens":9}"#);
+        assert_eq!(answer(9, Dialect::Anthropic), r#"{"input_tokens":9}"#);
+        assert_eq!(answer(9, Dialect::Gemini), r#"{"totalTokens":9}"#);
     }
 }

@@ -73,14 +73,16 @@ pub fn client(dialect: Dialect) -> Option<&'static dyn ClientDialect> {
         Dialect::OpenAiCompletions => Some(&openai_completions::OpenAiCompletions),
         Dialect::OpenAiResponses => Some(&openai_responses::OpenAiResponses),
         Dialect::Anthropic => Some(&anthropic::Anthropic),
-        Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => None,
+        Dialect::Gemini => Some(&gemini::Gemini),
+        Dialect::Ollama | Dialect::Cohere | Dialect::BedrockConverse => None,
     }
 }
 
 /// A wire format as clients speak it.
 pub trait ClientDialect: Send + Sync {
     fn dialect(&self) -> Dialect;
-    /// Reads a request. Anything malformed is an `Error::Invalid` that names the field; a field
+    /// Reads a request. Where a dialect names the model in the path, or says there whether to stream,
+    /// its body has neither, and both are left empty. Anything malformed is an `Error::Invalid` that names the field; a field
     /// the canonical form has no place for goes to `ir::Request::extra`.
     fn decode(&self, body: &[u8]) -> Result<ir::Request>;
     /// Writes a whole answer.
@@ -104,6 +106,10 @@ pub trait ClientDialect: Send + Sync {
     fn minder(&self, id: Uuid) -> Option<Box<dyn Minder>> {
         let _ = id;
         None
+    }
+    /// The media type of its streams.
+    fn stream_type(&self) -> &'static str {
+        "text/event-stream; charset=utf-8"
     }
     /// What an upstream of this dialect must not see of a request whose bytes pass.
     fn pass_on(&self, body: &mut Edits<'_>) {
@@ -201,6 +207,10 @@ pub trait Minder: Send {
     fn keep_alive(&mut self) -> Bytes;
     /// As [`ClientDialect::error_frame`].
     fn error_frame(&mut self, error: &Error) -> Bytes;
+    /// The answer has ended well: what is still to be sent, once. Nothing, when asked again.
+    fn ends(&mut self) -> Bytes {
+        Bytes::new()
+    }
 }
 
 /// Turns an upstream's frames into the client's bytes.

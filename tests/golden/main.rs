@@ -18,6 +18,9 @@
 mod answers;
 mod complete;
 mod fixtures;
+mod gemini;
+#[path = "../shared/gemini_stream.rs"]
+mod gemini_stream;
 #[path = "../shared/chat_invariants.rs"]
 mod invariants;
 #[path = "../shared/responses_lifecycle.rs"]

@@ -26,6 +26,7 @@ mod errors;
 mod failover;
 mod first_minute;
 mod gemini;
+mod gemini_client;
 mod harness;
 mod limits;
 mod matrix;

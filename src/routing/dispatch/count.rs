@@ -5,7 +5,7 @@ use http::{StatusCode, Uri};
 
 use super::{Readied, Walk};
 use crate::{
-    call::{ReplyBody, Tally},
+    call::{Dialect, ReplyBody, Tally},
     error::{Error, Result},
     routing::{
         prepare::{Prepared, Source},
@@ -57,10 +57,13 @@ impl Walk {
             return Err(Error::BadReply { message: "The upstream streamed a count.".into() });
         };
         let tokens = count::read(&body)?;
-        let answer = match format {
-            Format::Anthropic => body,
-            Format::Gemini | Format::OpenAi => count::answer(tokens),
+        let asked = self.source.inbound.dialect;
+        let is_native = match format {
+            Format::Anthropic => asked == Dialect::Anthropic,
+            Format::Gemini => asked == Dialect::Gemini,
+            Format::OpenAi => false,
         };
+        let answer = if is_native { body } else { count::answer(tokens, asked) };
         Ok(Readied::Whole(answer, Tally::default()))
     }
 
@@ -72,7 +75,8 @@ impl Walk {
         }
         let tokens = count::guess(self.source.decoded()?);
         self.notes.estimated = true;
-        Ok(Readied::Whole(count::answer(tokens), Tally::default()))
+        let answer = count::answer(tokens, self.source.inbound.dialect);
+        Ok(Readied::Whole(answer, Tally::default()))
     }
 }
 

@@ -105,7 +105,7 @@ impl Window {
 }
 
 /// A value of a query string as it was meant (RFC 3986 section 2.1); a broken escape stays as it is.
-fn unescaped(value: &str) -> String {
+pub(super) fn unescaped(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Result},
     server::{
         Server, Settings, auth, extract,
-        probe::Probe,
+        probe::{Head, Probe},
         respond::{self, Arrival, X_CLIENT_REQUEST_ID},
         stream::{EventStream, Pending, Source, Terms},
     },
@@ -45,7 +45,7 @@ pub(in crate::server) struct Endpoint {
     /// What its clients speak, errors and keep-alives included.
     pub dialect: &'static dyn ClientDialect,
     /// Reads the head fields of a body, and refuses one that no upstream need see.
-    pub probe: fn(&HeaderMap, &[u8]) -> Result<Probe>,
+    pub probe: fn(&Head<'_>, &[u8]) -> Result<Probe>,
 }
 
 /// A call on its way, with what its response needs.
@@ -95,7 +95,8 @@ impl Exchange {
         }
         let caller = caller(&self.server, &parts.headers)?;
         let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
-        let probe = (self.endpoint.probe)(&parts.headers, &body)?;
+        let head = Head { headers: &parts.headers, id: place.id.as_deref() };
+        let probe = (self.endpoint.probe)(&head, &body)?;
         let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
         let model_limits = self.server.directory.model_limits(&probe.model);
         self.tidy(&mut parts.headers);
@@ -195,7 +196,7 @@ impl Exchange {
             in_flight: self.in_flight,
         };
         let body = Body::new(EventStream::new(source, terms));
-        respond::event_stream(&self.arrival, self.endpoint.dialect.dialect(), notes, body)
+        respond::event_stream(&self.arrival, self.endpoint.dialect, notes, body)
     }
 
     fn interval(&self) -> Duration {

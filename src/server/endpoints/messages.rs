@@ -6,8 +6,14 @@
 use super::exchange::Endpoint;
 use crate::{server::probe, telemetry, wire::anthropic::Anthropic};
 
-pub(in crate::server) static ENDPOINT: Endpoint =
-    Endpoint { counted_as: telemetry::Endpoint::Messages, dialect: &Anthropic, probe: probe::messages };
+pub(in crate::server) static ENDPOINT: Endpoint = Endpoint {
+    counted_as: telemetry::Endpoint::Messages,
+    dialect: &Anthropic,
+    probe: |head, body| probe::messages(head.headers, body),
+};
 
-pub(in crate::server) static COUNT_TOKENS: Endpoint =
-    Endpoint { counted_as: telemetry::Endpoint::CountTokens, dialect: &Anthropic, probe: probe::count_tokens };
+pub(in crate::server) static COUNT_TOKENS: Endpoint = Endpoint {
+    counted_as: telemetry::Endpoint::CountTokens,
+    dialect: &Anthropic,
+    probe: |head, body| probe::count_tokens(head.headers, body),
+};

@@ -5,6 +5,8 @@ pub(super) mod chat_completions;
 pub(super) mod completions;
 pub(super) mod embeddings;
 pub(super) mod exchange;
+mod gemini_models;
+pub(super) mod generate_content;
 pub(super) mod health;
 pub(super) mod messages;
 pub(super) mod models;
@@ -24,7 +26,7 @@ use super::{
 use crate::{
     call::Caller,
     error::{Error, Result},
-    wire::{ClientDialect, anthropic::Anthropic, openai_chat::OpenAiChat},
+    wire::{ClientDialect, anthropic::Anthropic, gemini::Gemini, openai_chat::OpenAiChat},
 };
 
 /// What a route's pattern may hold.
@@ -56,11 +58,20 @@ fn caller(server: &Server, headers: &HeaderMap) -> Result<std::sync::Arc<Caller>
     server.directory.caller(auth::presented(headers).map(|presented| presented.key))
 }
 
-/// What the clients of a path speak. The list of models is OpenAI's path and Anthropic's; those of
-/// the latter say so by their version.
+/// What the clients of a path speak. The list of models is OpenAI's path, Anthropic's and Google's;
+/// the clients of the latter two say so by headers of their own.
 pub(super) fn dialect_of(path: &str, headers: &HeaderMap) -> &'static dyn ClientDialect {
     let names = |name: &str| path.split('/').any(|segment| segment == name);
-    if names("messages") || names("models") && is_anthropics(headers) { &Anthropic } else { &OpenAiChat }
+    match () {
+        () if names("v1beta") || names("models") && is_googles(headers) => &Gemini,
+        () if names("messages") || names("models") && is_anthropics(headers) => &Anthropic,
+        () => &OpenAiChat,
+    }
+}
+
+/// Every client of Google's names itself, and those without an SDK send the key in a header of its own.
+fn is_googles(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-goog-api-client") || headers.contains_key("x-goog-api-key")
 }
 
 /// Every client of Anthropic's sends its version, and nobody else does.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use serde::Serialize;
 
-use super::{Place, PlaceResult, anthropic_models, caller, dialect_of, place, refuse};
+use super::{Place, PlaceResult, anthropic_models, caller, dialect_of, gemini_models, place, refuse};
 use crate::{
     call::{Dialect, Notes},
     error::{Error, Result},
@@ -43,11 +43,28 @@ pub(in crate::server) async fn list_or_get(
     let dialect = dialect_of(uri.path(), &headers).dialect();
     let body = place(&server, found, &method, uri.path()).and_then(|place| {
         let entries = entries(&server, &headers, &place)?;
-        match (dialect == Dialect::Anthropic, place.id.is_some()) {
-            (true, true) => anthropic_models::one(&entries),
-            (true, false) => anthropic_models::page(&entries, uri.query()),
-            (false, true) => json(&entries.first().map(model)),
-            (false, false) => json(&List { object: "list", data: entries.iter().map(model).collect() }),
+        let is_one = place.id.is_some();
+        match dialect {
+            Dialect::Anthropic if is_one => anthropic_models::one(&entries),
+            Dialect::Anthropic => anthropic_models::page(&entries, uri.query()),
+            Dialect::Gemini if is_one => gemini_models::one(&entries),
+            Dialect::Gemini => gemini_models::page(&entries, uri.query()),
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiResponses
+            | Dialect::Ollama
+            | Dialect::Cohere
+            | Dialect::BedrockConverse
+                if is_one =>
+            {
+                json(&entries.first().map(model))
+            }
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiResponses
+            | Dialect::Ollama
+            | Dialect::Cohere
+            | Dialect::BedrockConverse => json(&List { object: "list", data: entries.iter().map(model).collect() }),
         }
     });
     match body {

@@ -1,4 +1,5 @@
-//! Gemini's `generateContent` and `streamGenerateContent`, as upstreams speak it.
+//! Gemini's `generateContent` and `streamGenerateContent`, as upstreams speak it; as clients speak it,
+//! it is [`client`].
 //!
 //! A request is written by `request` with the help of one file per subject (`turns`, `tools`,
 //! `schema`, `thinking`, `media`, `extras`); an answer is read by `stream`, chunk by chunk or as a
@@ -7,7 +8,7 @@
 //!
 //! The vendor's own endpoint and Vertex AI speak it and differ in a few fields and in the words of
 //! schemas; which one is written for is [`Facts::host`]. Paths and keys are the providers' business.
-//! Deliberately absent: the way clients speak it, sound in answers, and calls whose arguments come in
+//! Deliberately absent: sound in answers, and calls whose arguments come in
 //! pieces (which Vertex AI sends only when asked to).
 //!
 //! Source: the API reference and guides (ai.google.dev, read November 2026), its protobuf definitions
@@ -15,6 +16,7 @@
 
 mod body;
 mod chunk;
+pub mod client;
 mod error;
 mod extras;
 mod finish;

@@ -40,7 +40,7 @@ const USER: &str = "user";
 const MODEL: &str = "model";
 
 /// Stands for a signature that nobody has.
-const UNSIGNED: &str = "skip_thought_signature_validator";
+pub(super) const UNSIGNED: &str = "skip_thought_signature_validator";
 
 /// Ids of the model's own are shorter.
 const OWN_ID_LIMIT: usize = 16;

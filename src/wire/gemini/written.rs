@@ -14,6 +14,7 @@ use crate::{
 };
 
 const CHAT: &dyn ClientDialect = &OpenAiChat;
+const UP: &dyn UpstreamDialect = &Gemini;
 const NEW: &str = "gemini-3.8-flash";
 const MIDDLE: &str = "gemini-2.5-pro";
 const OLD: &str = "gemini-2.0-flash";
@@ -25,7 +26,7 @@ fn decode(body: &Value) -> ir::Request {
 }
 
 fn try_encode(body: &Value, model: &str, host: Host) -> Result<Encoded, Error> {
-    Gemini.encode(&decode(body), &Facts { model, host, ..Facts::default() })
+    UP.encode(&decode(body), &Facts { model, host, ..Facts::default() })
 }
 
 fn encode(body: &Value, model: &str) -> Encoded {
@@ -163,7 +164,7 @@ fn names_are_mapped_apart() {
     assert_eq!(encoded.memo.tool_names.get(names[0]).map(String::as_str), Some("a b/get"));
     let answer =
         json!({"candidates": [{"content": {"parts": [{"functionCall": {"name": names[0]}}]}, "finishReason": "STOP"}]});
-    let answer = Gemini.decode(answer.to_string().as_bytes(), &encoded.memo).unwrap();
+    let answer = UP.decode(answer.to_string().as_bytes(), &encoded.memo).unwrap();
     assert!(
         matches!(&answer.blocks[0], ir::Block::ToolCall { name, arguments, .. } if name == "a b/get" && arguments == "{}")
     );
@@ -180,7 +181,7 @@ fn signatures_go_back() {
         {"functionCall": {"id": "5jh89wlf", "name": "f", "args": {"city": "Rome"}}},
     ]);
     let answer = json!({"responseId": "r", "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]});
-    let answer = Gemini.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
+    let answer = UP.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
     let asked = Asked { id: "chatcmpl-1".into(), ..Asked::default() };
     let completion: Value = serde_json::from_slice(&CHAT.encode(&answer, &asked)).unwrap();
     let mut message = completion["choices"][0]["message"].clone();
@@ -218,7 +219,7 @@ fn signatures_survive_a_client_of_responses() {
         {"functionCall": {"id": "5jh89wlf", "name": "f", "args": {"city": "Rome"}}},
     ]);
     let answer = json!({"responseId": "r", "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]});
-    let answer = Gemini.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
+    let answer = UP.decode(answer.to_string().as_bytes(), &Memo::default()).unwrap();
     let asked = Asked { id: "resp_1".into(), target: "gem/a".into(), model: "public".into(), ..Asked::default() };
     let written: Value = serde_json::from_slice(&responses.encode(&answer, &asked)).unwrap();
     let mut input = vec![json!({"role": "user", "content": "Q"})];
@@ -230,7 +231,7 @@ fn signatures_survive_a_client_of_responses() {
     let request = responses.decode(body.to_string().as_bytes()).unwrap();
     let replayed = |target: &str| {
         let request = unseal(&request, target).unwrap();
-        let encoded = Gemini.encode(&request, &Facts { model: NEW, ..Facts::default() }).unwrap();
+        let encoded = UP.encode(&request, &Facts { model: NEW, ..Facts::default() }).unwrap();
         let mut body: Value = serde_json::from_slice(&encoded.body).unwrap();
         body["contents"][1]["parts"].take()
     };
@@ -351,7 +352,7 @@ fn bad_requests_name_the_field() {
 fn the_asked_length_is_kept_or_cut() {
     let of = |asked: Value, limit| {
         let facts = Facts { model: NEW, max_output_tokens: limit, ..Facts::default() };
-        let encoded = Gemini.encode(&decode(&hi(&asked)), &facts).unwrap();
+        let encoded = UP.encode(&decode(&hi(&asked)), &facts).unwrap();
         serde_json::from_slice::<Value>(&encoded.body).unwrap()["generationConfig"]["maxOutputTokens"].clone()
     };
     assert_eq!(of(json!({}), Some(65_536)), Value::Null);

@@ -34,6 +34,8 @@ const FOREIGN: &[&str] = &[
     "inference_geo",
     "max_tool_calls",
     "mcp_servers",
+    "modelArmorConfig",
+    "safetySettings",
     "output_config",
     "speed",
     "thread",

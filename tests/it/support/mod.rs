@@ -9,6 +9,8 @@ pub(crate) mod chat_invariants;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod gemini;
+#[path = "../../shared/gemini_stream.rs"]
+pub(crate) mod gemini_stream;
 pub(crate) mod http;
 #[path = "../../shared/messages_lifecycle.rs"]
 pub(crate) mod messages_lifecycle;

@@ -28,6 +28,7 @@ use crate::{
     server::{
         Server,
         endpoints::{PlaceResult, exchange::Exchange},
+        probe::Head,
     },
     wire::json::Object,
 };
@@ -80,7 +81,7 @@ async fn question(server: &Server, mut inbound: Inbound) -> Result<Inbound> {
     edits.set("input", array(&all));
     inbound.body = edits.apply().into();
     inbound.stream = false;
-    inbound.estimate = (ENDPOINT.probe)(&inbound.headers, &inbound.body)?.estimate;
+    inbound.estimate = (ENDPOINT.probe)(&Head { headers: &inbound.headers, id: None }, &inbound.body)?.estimate;
     create::unseal(server, &mut inbound)?;
     Ok(inbound)
 }

@@ -31,6 +31,7 @@ use crate::{
     server::{
         Server,
         endpoints::{PlaceResult, exchange::Exchange},
+        probe::Head,
         stream::Pending,
     },
     store::{Item, Status},
@@ -155,7 +156,7 @@ async fn here(server: &Server, inbound: &mut Inbound, wish: Wish) -> Result<Keep
     if inbound.body.len() as u64 > server.directory.settings().body_limit {
         return Err(Error::BodyTooLarge { limit_bytes: server.directory.settings().body_limit });
     }
-    inbound.estimate = (ENDPOINT.probe)(&inbound.headers, &inbound.body)?.estimate;
+    inbound.estimate = (ENDPOINT.probe)(&Head { headers: &inbound.headers, id: None }, &inbound.body)?.estimate;
     let plan = Plan {
         // As whoever else speaks for this call names its answer.
         id: ENDPOINT.dialect.answer_id(inbound.id),

@@ -1,0 +1,158 @@
+//! `generationConfig`: how tokens are drawn, in what shape to answer, how much to think.
+//!
+//! | `thinkingConfig` | canonical |
+//! |---|---|
+//! | `thinkingLevel` | the effort of that name |
+//! | `thinkingBudget` | the budget; 0 is effort `none`, and -1, which leaves it to the model, `medium` |
+//! | `includeThoughts` alone | `medium`: who asks for thoughts wants some |
+//!
+//! Whether thoughts are shown is the answer's business ([`super::speech`]).
+//!
+//! Source: "GenerationConfig", "Structured output" and "Thinking" (ai.google.dev, read November 2026).
+
+use super::{
+    fields::{Extra, Fields, texts},
+    schema::{self, Objects},
+};
+use crate::{
+    error::{Error, Result},
+    ir::{Effort, Output, Reasoning, Request, Sampling},
+    wire::{
+        read::{Node, Shape},
+        tight::takes_strict,
+    },
+};
+
+const PATH: &str = "generationConfig";
+const KNOWN: &[&str] = &[
+    "temperature",
+    "topP",
+    "topK",
+    "maxOutputTokens",
+    "stopSequences",
+    "candidateCount",
+    "seed",
+    "presencePenalty",
+    "frequencyPenalty",
+    "responseLogprobs",
+    "logprobs",
+    "responseMimeType",
+    "responseSchema",
+    "responseJsonSchema",
+    "responseModalities",
+    "thinkingConfig",
+];
+/// The schema's name, which other dialects demand and this one does not have.
+const SCHEMA_NAME: &str = "response";
+const MEDIA_TYPES: &[&str] = &["text/plain", "application/json"];
+const MODALITIES: &[&str] = &["TEXT", "IMAGE"];
+const LEVELS: &[&str] = &["minimal", "low", "medium", "high", "xhigh"];
+
+pub(super) fn decode(config: &Fields<'_, '_>, request: &mut Request, extra: &mut Extra) -> Result<()> {
+    config.note(PATH, KNOWN, extra);
+    let logprobs = config.bool("responseLogprobs")?.unwrap_or(false);
+    request.max_tokens = config.count("maxOutputTokens")?;
+    request.stop = config.get("stopSequences").map_or(Ok(Vec::new()), |node| texts(&node))?;
+    request.sampling = Sampling {
+        temperature: config.number("temperature")?,
+        top_p: config.number("topP")?,
+        // SDKs write it as a number with a fraction.
+        top_k: config.number("topK")?.filter(|number| *number >= 0.0).map(|number| number as u64),
+        seed: config.get("seed").map(|node| node.signed()).transpose()?,
+        presence_penalty: config.number("presencePenalty")?,
+        frequency_penalty: config.number("frequencyPenalty")?,
+        n: config.count("candidateCount")?,
+        logprobs,
+        top_logprobs: config.count("logprobs")?.filter(|_| logprobs),
+    };
+    request.output = output(config)?;
+    modalities(config, extra)?;
+    if let Some(node) = config.get("thinkingConfig") {
+        request.reasoning = reasoning(&Fields::of(&node)?, extra)?;
+    }
+    Ok(())
+}
+
+/// Whether the client wants to see the model's thoughts.
+pub(super) fn shows_thoughts(body: &[u8]) -> bool {
+    shown(body).unwrap_or(false)
+}
+
+fn shown(body: &[u8]) -> Option<bool> {
+    let root = Fields::parse(body).ok()?;
+    let config = root.get("generationConfig")?;
+    let config = Fields::of(&config).ok()?;
+    let thinking = config.get("thinkingConfig")?;
+    Fields::of(&thinking).ok()?.bool("includeThoughts").ok()?
+}
+
+fn output(config: &Fields<'_, '_>) -> Result<Output> {
+    let schema = match (config.get("responseJsonSchema"), config.get("responseSchema")) {
+        (Some(node), _) if matches!(node.shape(), Shape::Object) => Some(node.raw().to_owned()),
+        (Some(node), _) => return Err(node.mistyped("an object")),
+        (None, Some(node)) => Some(schema::convert(&node, Objects::Closed)?),
+        (None, None) => None,
+    };
+    let media_type = config.get("responseMimeType");
+    let json = match &media_type {
+        None => false,
+        Some(node) => match &*node.str()? {
+            "" | "text/plain" => false,
+            "application/json" => true,
+            other => return Err(node.path().unsupported(other, MEDIA_TYPES)),
+        },
+    };
+    Ok(match schema {
+        // Google wants the media type beside the schema; who gives only the schema means it all the same.
+        Some(schema) => {
+            let strict = takes_strict(&schema).then_some(true);
+            Output::JsonSchema { name: SCHEMA_NAME.into(), description: None, schema, strict }
+        }
+        None if json => Output::JsonObject,
+        None => Output::Text,
+    })
+}
+
+/// What the answer may be made of, in OpenAI's word. Sound has no way back.
+fn modalities(config: &Fields<'_, '_>, extra: &mut Extra) -> Result<()> {
+    let Some(node) = config.get("responseModalities") else { return Ok(()) };
+    let asked: Vec<String> = texts(&node)?.into_iter().map(|word| word.to_ascii_uppercase()).collect();
+    if let Some(other) = asked.iter().find(|word| !MODALITIES.contains(&word.as_str())) {
+        return Err(node.path().unsupported(other, MODALITIES));
+    }
+    if asked.iter().any(|word| word == "IMAGE") {
+        let asked: Vec<String> = asked.into_iter().map(|word| word.to_ascii_lowercase()).collect();
+        extra.extend(serde_json::value::to_raw_value(&asked).ok().map(|asked| ("modalities".to_owned(), asked)));
+    }
+    Ok(())
+}
+
+fn reasoning(config: &Fields<'_, '_>, extra: &mut Extra) -> Result<Reasoning> {
+    config.note("generationConfig.thinkingConfig", &["includeThoughts", "thinkingBudget", "thinkingLevel"], extra);
+    let (budget, level) = (config.get("thinkingBudget"), config.word("thinkingLevel")?);
+    if let (Some(budget), Some(_)) = (&budget, &level) {
+        let message = "`thinkingBudget` and `thinkingLevel` cannot be set both.";
+        return Err(Error::invalid(message, budget.path().to_string(), "invalid_value"));
+    }
+    let of = |effort| Reasoning { effort: Some(effort), budget_tokens: None };
+    if let Some(level) = level.map(|level| level.to_ascii_lowercase()) {
+        let effort = Effort::parse(level.strip_prefix("thinking_level_").unwrap_or(&level));
+        return effort.map(of).ok_or_else(|| config.path().unsupported(&level, LEVELS));
+    }
+    match budget.map(|node| signed(&node)).transpose()? {
+        Some(0) => Ok(of(Effort::None)),
+        Some(budget) => match u64::try_from(budget) {
+            Ok(tokens) => Ok(Reasoning { effort: None, budget_tokens: Some(tokens) }),
+            Err(_) => Ok(of(Effort::Medium)),
+        },
+        None if config.bool("includeThoughts")? == Some(true) => Ok(of(Effort::Medium)),
+        None => Ok(Reasoning::default()),
+    }
+}
+
+fn signed(node: &Node<'_, '_>) -> Result<i64> {
+    match node.shape() {
+        Shape::String => node.str()?.parse().map_err(|_| node.mistyped("an integer")),
+        Shape::Null | Shape::Bool | Shape::Number | Shape::Array | Shape::Object => node.signed(),
+    }
+}
