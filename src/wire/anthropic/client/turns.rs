@@ -47,12 +47,26 @@ pub(super) fn decode(node: &Node<'_, '_>, extra: &mut Extra) -> Result<Vec<Messa
             "system" => Role::System,
             other => return Err(role.path().unsupported(other, ROLES)),
         };
-        let blocks = content(&message.require("content")?, role, extra)?;
+        let mut blocks = content(&message.require("content")?, role, extra)?;
+        if role == Role::User {
+            order_results(messages.last(), &mut blocks);
+        }
         if !blocks.is_empty() {
             messages.push(Message::new(role, blocks));
         }
     }
     Ok(messages)
+}
+
+/// T4: results in the order of the calls they answer, before anything else; the others as they came.
+/// Several vendors know a result by its place alone.
+fn order_results(before: Option<&Message>, blocks: &mut [Block]) {
+    let call = |block: &Block| if let Block::ToolCall { id, .. } = block { Some(id.clone()) } else { None };
+    let calls: Vec<String> = before.into_iter().flat_map(|turn| &turn.blocks).filter_map(call).collect();
+    let place = |id: &str| calls.iter().position(|call| call == id).unwrap_or(calls.len());
+    if blocks.iter().any(|block| block.answers().is_some()) {
+        blocks.sort_by_key(|block| block.answers().map_or(usize::MAX, place));
+    }
 }
 
 /// A string, or blocks.
