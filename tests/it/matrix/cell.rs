@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::{
     clients::Client,
-    exceptions::{Verdict, verdict},
+    exceptions::{Verdict, is_same, verdict},
     neutral::{
-        Ask, Call, Finish, Heard, PNG, Part, SYSTEM, Say, THOUGHT, TOOL, Told, Trouble, Turn, USAGE, Usage, schema,
+        Ask, CLOCK, Call, Finish, Heard, PNG, Part, Past, SYSTEM, Say, THOUGHT, TOOL, Told, Trouble, Turn, USAGE,
+        Usage, schema,
     },
     vendors::{VENDORS, Vendor},
 };
@@ -26,6 +27,8 @@ pub(super) enum Feature {
     Forgotten,
     Image,
     Schema,
+    /// Ends because the tokens are used up, or a policy says so.
+    CutOff,
     Refused,
     Broken,
     Cancel,
@@ -50,7 +53,7 @@ pub(super) struct House {
 
 const WORDS: [&str; 2] = ["Let us ", "see \u{1F30D}."];
 const JSON: [&str; 2] = ["{\"oslo\":-3,", "\"rome\":21}"];
-const RESULTS: [&str; 2] = ["-3", "21"];
+const AGAIN: &str = "And tomorrow?";
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Long enough for a keep-alive.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -60,7 +63,7 @@ const SOON: Duration = Duration::from_secs(5);
 // === impl Feature ===
 
 impl Feature {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Text,
         Self::System,
         Self::Tool,
@@ -69,6 +72,7 @@ impl Feature {
         Self::Forgotten,
         Self::Image,
         Self::Schema,
+        Self::CutOff,
         Self::Refused,
         Self::Broken,
         Self::Cancel,
@@ -85,6 +89,7 @@ impl Feature {
             Self::Forgotten => "thinking forgotten",
             Self::Image => "image",
             Self::Schema => "schema",
+            Self::CutOff => "cut off",
             Self::Refused => "refused",
             Self::Broken => "broken",
             Self::Cancel => "cancel",
@@ -104,6 +109,7 @@ impl Feature {
             | Self::Forgotten
             | Self::Image
             | Self::Schema
+            | Self::CutOff
             | Self::Refused
             | Self::Cancel => &[false, true],
         }
@@ -139,6 +145,7 @@ impl Cell {
             (Feature::Tool | Feature::Parallel | Feature::Thinking | Feature::Forgotten, _) => {
                 self.tool_loop(house, verdict).await;
             }
+            (Feature::CutOff, _) => self.cut_off(house).await,
             (Feature::Refused, _) => self.refusals(house).await,
             (Feature::Broken, _) => self.breaks(house).await,
             (Feature::Cancel, _) => self.cancels(house).await,
@@ -151,7 +158,7 @@ impl Cell {
         let say = self.say(if self.feature == Feature::Schema { JSON } else { WORDS });
         self.push(house, self.script(&say));
         let told = self.told(house, &self.ask()).await;
-        self.is_whole(&told, &say);
+        self.is_told(&told, &say);
         let mut heard = self.heard(house, 0);
         if self.feature == Feature::Schema {
             let (asked, wanted) = (heard.schema.take().expect("J2: a schema"), schema());
@@ -160,66 +167,143 @@ impl Cell {
         assert_eq!(heard, Heard { turns: vec![self.question()], ..self.expected() });
     }
 
-    /// Calls out, results in: the second request must be as the vendor wants it (T1-T4, T7, R1-R3).
+    /// Calls out, results in, and on from there: each request must be as the vendor wants it (T1-T4, T7,
+    /// R1-R3), whatever has come before.
     async fn tool_loop(&self, house: &House, verdict: Verdict) {
-        let thinks = matches!(self.feature, Feature::Thinking | Feature::Forgotten);
-        let calls: &[&str] = if self.feature == Feature::Tool { &["Oslo"] } else { &["Oslo", "Rome"] };
-        let first = Say { cell: self.number, thinks, calls, ..Say::default() };
-        let last = self.say(WORDS);
-        self.push(house, self.script(&first));
-        self.push(house, self.script(&last));
+        let (says, kept) = (self.steps(), self.feature != Feature::Forgotten);
+        says.iter().for_each(|say| self.push(house, self.script(say)));
         let mut ask = self.ask();
-        let told = self.told(house, &ask).await;
-        self.calls(&told, &first);
-        let results = told.calls.iter().zip(RESULTS).map(|(call, result)| (call.id.clone(), result)).collect();
-        let is_kept = self.feature != Feature::Forgotten;
-        let turn = if is_kept { told.turn } else { self.client.forgetful(told.turn) };
-        ask.before = Some((turn, results));
-        let told = self.told(house, &ask).await;
-        self.is_whole(&told, &last);
-        let is_asked = thinks && !matches!(verdict, Verdict::Unasked(_));
-        let expected = || Heard { tools: vec![TOOL.to_owned()], thinking: is_asked, ..Heard::default() };
-        assert_eq!(self.heard(house, 0), Heard { turns: vec![self.question()], ..expected() });
-        let mut replayed = self.vendor.replayed(&first, is_kept);
-        if let Verdict::Unproven(_) = verdict {
-            replayed.retain(|part| matches!(part, Part::Call(_)));
+        for say in &says {
+            let told = self.told(house, &ask).await;
+            self.is_told(&told, say);
+            let results = told.calls.iter().zip(self.results(say)).map(|(call, result)| (call.id.clone(), result));
+            let mut results: Vec<(String, &'static str)> = results.collect();
+            if self.feature == Feature::Parallel {
+                results.reverse();
+            }
+            let turn = if kept { told.turn } else { self.client.forgetful(told.turn) };
+            ask.past.push(Past { turn, results, question: AGAIN });
         }
-        let results = calls_of(&replayed).into_iter().zip(RESULTS);
-        let results = results.map(|(call, result)| Part::Result(call.id, result.into())).collect();
-        let turns = vec![self.question(), Turn::Model(replayed), Turn::User(results)];
-        assert_eq!(self.heard(house, 1), Heard { turns, ..expected() });
+        let is_asked = ask.thinking && !matches!(verdict, Verdict::Unasked(_));
+        let mut turns = vec![self.question()];
+        for (at, say) in says.iter().enumerate() {
+            let tools = vec![TOOL.to_owned(), CLOCK.to_owned()];
+            let mut heard = self.heard(house, at);
+            let expected = Heard { tools, thinking: is_asked, turns, ..Heard::default() };
+            assert_eq!(heard, expected, "request {at}");
+            turns = std::mem::take(&mut heard.turns);
+            turns.extend(self.replayed(say, kept, verdict));
+        }
     }
 
-    /// What the client is told of calls, and of what was thought before them.
-    fn calls(&self, told: &Told, said: &Say) {
+    /// What a vendor hears in the end of an answer of its own, and of what the client said to it.
+    fn replayed(&self, say: &Say, kept: bool, verdict: Verdict) -> [Turn; 2] {
+        let mut replayed = self.vendor.replayed(say, kept);
+        if let Verdict::Unproven(_) = verdict {
+            replayed.retain(|part| matches!(part, Part::Call(_) | Part::Text(_)));
+        }
+        let results = calls_of(&replayed).into_iter().zip(self.results(say));
+        let mut said: Vec<Part> = results.map(|(call, result)| Part::Result(call.id, result.into())).collect();
+        if said.is_empty() {
+            said.push(Part::Text(AGAIN.into()));
+        }
+        if self.feature == Feature::Parallel && is_same(self.client.name(), self.vendor.name()) {
+            // T4 is for who translates; here the client's bytes pass.
+            said.reverse();
+        }
+        [Turn::Model(replayed), Turn::User(said)]
+    }
+
+    /// What the vendor says, request after request.
+    fn steps(&self) -> Vec<Say> {
+        let words = self.vendor.speaks_with_calls().then_some(WORDS);
+        let say = |step, thinks, text, calls| Say { cell: self.number, step, thinks, text, calls, ..Say::default() };
+        if self.feature == Feature::Tool {
+            return vec![say(0, false, words, &["Oslo"]), say(1, false, None, &[""]), say(2, false, Some(WORDS), &[])];
+        }
+        if self.feature == Feature::Parallel {
+            return vec![say(0, false, None, &["Oslo", "Rome"]), say(1, false, Some(WORDS), &[])];
+        }
+        vec![
+            say(0, true, words, &["Oslo", "Rome"]),
+            say(1, true, None, &[""]),
+            say(2, true, Some(WORDS), &[]),
+            say(3, false, Some(WORDS), &[]),
+        ]
+    }
+
+    fn results(&self, say: &Say) -> Vec<&'static str> {
+        say.calls
+            .iter()
+            .map(|city| match *city {
+                "Oslo" => "-3",
+                "Rome" => "21",
+                _ => "noon",
+            })
+            .collect()
+    }
+
+    /// What the client is told of calls, and of what was thought and said before them.
+    fn is_told(&self, told: &Told, said: &Say) {
         let made = calls_of(&self.vendor.replayed(said, true));
         assert_eq!(told.calls.len(), made.len(), "{told:?}");
-        for (told, made) in told.calls.iter().zip(made) {
+        for (told, made) in told.calls.iter().zip(&made) {
             // T7: an id is made up only where there is none.
             let is_named = if made.id.is_empty() { !told.id.is_empty() } else { told.id == made.id };
             assert!(is_named && told.name == made.name && told.arguments == made.arguments, "{told:?} of {made:?}");
         }
-        assert_eq!((told.finish, told.text.as_str()), (Some(Finish::Calls), ""), "S4");
-        let thought = if said.thinks { THOUGHT.concat() } else { String::new() };
-        assert_eq!(told.thinking, thought);
-        assert_eq!(told.usage, Some(self.usage()));
+        let words = said.whole_text();
+        assert_eq!((told.finish, told.text.as_str()), (Some(said.finish()), words.as_str()), "S4");
+        assert_eq!(told.thinking, if said.thinks { THOUGHT.concat() } else { String::new() });
+        assert_eq!((told.usage, &told.failure), (Some(self.usage()), &None));
     }
 
     /// M1, F8, case 63: a refusal before the first event has its status, kind and words.
     async fn refusals(&self, house: &House) {
-        for trouble in [Trouble::Busy, Trouble::Wrong, Trouble::Key] {
+        for trouble in Trouble::ALL {
             let words = format!("No, {trouble:?}.");
-            self.push(house, self.vendor.refusal(trouble, &words));
+            let words = if trouble == Trouble::Overflow { self.vendor.overflow() } else { &words };
+            self.push(house, self.vendor.refusal(trouble, words));
             let reply = self.send(&house.gateway, &self.ask()).await.whole().await;
             let (status, kind) = self.client.expects(trouble);
             assert_eq!(reply.status, status, "{trouble:?}: {}", reply.text());
             let (told, said) = self.client.error(&reply.json());
             assert_eq!(told, kind, "{}", reply.text());
-            assert!(said.contains(&words), "{}", reply.text());
+            assert!(said.contains(words), "{}", reply.text());
             if trouble == Trouble::Busy {
                 let wait = reply.header("retry-after").expect("F8: how long to wait");
                 assert_eq!(wait, self.vendor.wait().unwrap_or(wait), "F8");
             }
+        }
+        self.non_answers(house).await;
+    }
+
+    /// E2, M2, case 7: a success that is none has the status of what it is.
+    async fn non_answers(&self, house: &House) {
+        let words = "The engine died.";
+        let scripts = if self.stream {
+            vec![(self.vendor.head().frame(self.vendor.failure(words)).end(), words), (self.vendor.head().end(), "")]
+        } else {
+            let body = |body: &str| Script::body(200, &[("content-type", "application/json")], body.as_bytes());
+            ["", "null", "{}", "<html>"].map(|text| (body(text), "")).into()
+        };
+        for (script, words) in scripts {
+            self.push(house, script);
+            let reply = self.send(&house.gateway, &self.ask()).await.whole().await;
+            assert!(reply.status >= 500, "E2: {}: {}", reply.status, reply.text());
+            let (_, said) = self.client.error(&reply.json());
+            assert!(said.contains(words), "{}", reply.text());
+        }
+    }
+
+    /// S4, P1: why an answer is not whole.
+    async fn cut_off(&self, house: &House) {
+        let filter = Some(Finish::Filter).filter(|_| self.vendor.filters());
+        for cut in [Some(Finish::Length), filter].into_iter().flatten() {
+            let say = Say { cut: Some(cut), ..self.say(WORDS) };
+            self.push(house, self.script(&say));
+            let told = self.told(house, &self.ask()).await;
+            self.is_told(&told, &say);
         }
     }
 
@@ -268,13 +352,14 @@ impl Cell {
         assert_eq!(reply.status, 200, "{}", reply.text());
         let told = self.client.stream(&reply.text());
         assert!(told.signs_of_life >= 2, "S6: {}", reply.text());
-        self.is_whole(&told, &say);
-    }
-
-    fn is_whole(&self, told: &Told, say: &Say) {
-        assert_eq!(told.failure, None);
-        assert_eq!((told.text.as_str(), told.finish), (say.whole_text().as_str(), Some(Finish::Stop)), "{told:?}");
-        assert_eq!(told.usage, Some(self.usage()), "C4");
+        self.is_told(&told, &say);
+        // What comes after the first sign of life has no status any more, and is an error all the same.
+        self.push(house, self.vendor.refusal(Trouble::Wrong, "No.").after(PAUSE));
+        let reply = self.send(&house.lively, &self.ask()).await.whole().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let told = self.client.stream(&reply.text());
+        assert!(told.signs_of_life >= 1 && told.finish.is_none(), "{}", reply.text());
+        assert_eq!(told.failure.as_deref(), Some("No."));
     }
 
     fn usage(&self) -> Usage {
@@ -297,7 +382,7 @@ impl Cell {
             tools: is(&[Feature::Tool, Feature::Parallel, Feature::Thinking, Feature::Forgotten]),
             thinking: is(&[Feature::Thinking, Feature::Forgotten]),
             schema: is_schema,
-            before: None,
+            past: Vec::new(),
         }
     }
 

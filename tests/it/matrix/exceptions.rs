@@ -15,12 +15,6 @@ pub(super) enum Verdict {
 }
 
 pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
-    let is_same = matches!(
-        (client, vendor),
-        ("OpenAI chat", "OpenAI chat")
-            | ("OpenAI Responses", "OpenAI Responses")
-            | ("Anthropic Messages", "Anthropic" | "Claude on Vertex AI" | "Claude on Bedrock")
-    );
     match (client, vendor, feature) {
         ("OpenAI chat" | "OpenAI completions" | "OpenAI Responses", "Claude on Bedrock", _) => {
             Verdict::NoPlace("OpenAI's clients reach it through Converse")
@@ -36,7 +30,7 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
             | Feature::Image
             | Feature::Schema,
         ) => Verdict::NoPlace("a completion has a prompt, a text and no place for more"),
-        (_, _, Feature::Forgotten) if is_same => {
+        (_, _, Feature::Forgotten) if is_same(client, vendor) && vendor != "DeepSeek chat" => {
             Verdict::Unproven("the client's bytes pass, and nobody adds what it has not kept")
         }
         ("Anthropic Messages", "Bedrock Converse", Feature::Thinking | Feature::Forgotten) => Verdict::Unasked(
@@ -45,6 +39,16 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
         ),
         _ => Verdict::Works,
     }
+}
+
+/// Whether the client's bytes pass.
+pub(super) fn is_same(client: &str, vendor: &str) -> bool {
+    matches!(
+        (client, vendor),
+        ("OpenAI chat", "OpenAI chat" | "DeepSeek chat")
+            | ("OpenAI Responses", "OpenAI Responses")
+            | ("Anthropic Messages", "Anthropic" | "Claude on Vertex AI" | "Claude on Bedrock")
+    )
 }
 
 impl Verdict {

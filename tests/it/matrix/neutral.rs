@@ -15,8 +15,18 @@ pub(super) struct Ask {
     pub(super) tools: bool,
     pub(super) thinking: bool,
     pub(super) schema: bool,
-    /// The turn before, as the client keeps it, and what its calls gave, by their ids.
-    pub(super) before: Option<(Value, Vec<(String, &'static str)>)>,
+    /// What was told and answered since.
+    pub(super) past: Vec<Past>,
+}
+
+/// A turn of the model as the client keeps it, and what the client says to it.
+#[derive(Debug, Clone)]
+pub(super) struct Past {
+    pub(super) turn: Value,
+    /// What its calls gave, by their ids.
+    pub(super) results: Vec<(String, &'static str)>,
+    /// To a turn without calls.
+    pub(super) question: &'static str,
 }
 
 /// What a vendor says: reasoning, text and calls, in this order, as far as there is any.
@@ -24,13 +34,17 @@ pub(super) struct Ask {
 pub(super) struct Say {
     /// Makes ids and proofs this cell's own.
     pub(super) cell: usize,
+    /// Which answer of its conversation it is.
+    pub(super) step: usize,
     /// To a legacy completion, by a vendor that still has the endpoint.
     pub(super) legacy: bool,
     pub(super) thinks: bool,
     /// In two pieces, where it is streamed.
     pub(super) text: Option<[&'static str; 2]>,
-    /// The cities [`TOOL`] is called for.
+    /// The cities [`TOOL`] is called for; none for [`CLOCK`], which takes nothing.
     pub(super) calls: &'static [&'static str],
+    /// Why it ends, where it is not by itself.
+    pub(super) cut: Option<Finish>,
 }
 
 /// What a client was told.
@@ -61,6 +75,10 @@ pub(super) struct Call {
 pub(super) enum Finish {
     Stop,
     Calls,
+    /// Out of tokens.
+    Length,
+    /// By a content policy.
+    Filter,
 }
 
 /// Token counts: the whole prompt, what of it came from a cache, and all that was generated.
@@ -80,6 +98,14 @@ pub(super) enum Trouble {
     Wrong,
     /// The operator's key is bad.
     Key,
+    /// 404: no such model.
+    Missing,
+    /// 400: the prompt is too long, in the vendor's own words for it.
+    Overflow,
+    /// 503 or the vendor's own status for it.
+    Overloaded,
+    /// 500.
+    Down,
 }
 
 /// What a vendor was asked.
@@ -115,6 +141,7 @@ pub(super) enum Part {
 
 pub(super) const SYSTEM: &str = "Be brief.";
 pub(super) const TOOL: &str = "get_weather";
+pub(super) const CLOCK: &str = "get_time";
 pub(super) const THOUGHT: [&str; 2] = ["Two ", "cities."];
 pub(super) const PNG: &str = "iVBORw0KGgo=";
 /// What every vendor counts, as far as it can.
@@ -133,8 +160,14 @@ pub(super) fn schema() -> Value {
         "required": ["oslo", "rome"], "additionalProperties": false})
 }
 
-pub(super) fn arguments(city: &str) -> Value {
-    json!({ "city": city })
+/// Arguments in pieces, as they are streamed: none where there is nothing to say.
+pub(super) fn pieces(call: &Call) -> Vec<String> {
+    let arguments = call.arguments.to_string();
+    if arguments == "{}" {
+        return Vec::new();
+    }
+    let (one, two) = arguments.split_at(4);
+    vec![one.into(), two.into()]
 }
 
 /// A string at the end of a path, or nothing.
@@ -159,27 +192,57 @@ pub(super) fn parsed(arguments: &str) -> Value {
     parsed.unwrap_or_else(|| panic!("T1: arguments are no object: {arguments:?}"))
 }
 
+// === impl Trouble ===
+
+impl Trouble {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Busy, Self::Wrong, Self::Key, Self::Missing, Self::Overflow, Self::Overloaded, Self::Down];
+
+    /// The status most vendors say it with.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::Busy => 429,
+            Self::Wrong | Self::Overflow => 400,
+            Self::Key => 401,
+            Self::Missing => 404,
+            Self::Overloaded => 503,
+            Self::Down => 500,
+        }
+    }
+}
+
 // === impl Say ===
 
 impl Say {
     /// An id of a call, with what a vendor begins its ids with.
     pub(super) fn id(&self, prefix: &str, number: usize) -> String {
-        format!("{prefix}{:04}{number}", self.cell)
+        format!("{prefix}{:04}{}{number}", self.cell, self.step)
     }
 
     /// A proof of reasoning, of an alphabet that every vendor's has.
     pub(super) fn proof(&self, number: usize) -> String {
-        STANDARD.encode(format!("P{:04}{number}", self.cell))
+        STANDARD.encode(format!("{:04}{}{number}", self.cell, self.step))
     }
 
     /// Numbered calls, with the ids that begin so.
     pub(super) fn made(&self, prefix: &str) -> Vec<Call> {
         let made = |(number, city): (usize, &&str)| Call {
             id: if prefix.is_empty() { String::new() } else { self.id(prefix, number) },
-            name: TOOL.into(),
-            arguments: arguments(city),
+            name: if city.is_empty() { CLOCK.into() } else { TOOL.into() },
+            arguments: if city.is_empty() { json!({}) } else { json!({ "city": city }) },
         };
         self.calls.iter().enumerate().map(made).collect()
+    }
+
+    pub(super) fn finish(&self) -> Finish {
+        let own = if self.calls.is_empty() { Finish::Stop } else { Finish::Calls };
+        self.cut.unwrap_or(own)
+    }
+
+    /// Whether its reasoning must be proven when it comes back: that before calls whatever the client
+    /// has kept, that before an answer where it was kept.
+    pub(super) fn is_proven(&self, kept: bool) -> bool {
+        self.thinks && (kept || !self.calls.is_empty())
     }
 
     pub(super) fn whole_text(&self) -> String {

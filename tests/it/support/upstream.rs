@@ -85,6 +85,8 @@ pub(crate) struct Request {
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     pub(crate) request: Request,
+    /// That of its script.
+    mark: String,
     /// Counts connections from 0.
     pub(crate) connection: usize,
     /// When the other side was seen to close, while an answer was under way.
@@ -199,6 +201,12 @@ impl Script {
         self.step(Step::Repeat(bytes.as_ref().to_vec(), pause))
     }
 
+    /// The same script, and this pause before it.
+    pub(crate) fn after(mut self, time: Duration) -> Self {
+        self.steps.insert(0, Step::Wait(time));
+        self
+    }
+
     pub(crate) fn wait(self, time: Duration) -> Self {
         self.step(Step::Wait(time))
     }
@@ -300,11 +308,11 @@ impl Upstream {
         self.shared.scripts.lock().unwrap().push_back((mark.to_owned(), script));
     }
 
-    /// The numbers of the requests that held this mark.
+    /// The numbers of the requests that got a script of this mark.
     pub(crate) fn marked(&self, mark: &str) -> Vec<usize> {
         let exchanges = self.shared.exchanges.lock().unwrap();
-        let holds = |(number, exchange): (usize, &Exchange)| exchange.request.holds(mark).then_some(number);
-        exchanges.iter().enumerate().filter_map(holds).collect()
+        let is_marked = |(number, exchange): (usize, &Exchange)| (exchange.mark == mark).then_some(number);
+        exchanges.iter().enumerate().filter_map(is_marked).collect()
     }
 
     pub(crate) fn exchanges(&self) -> Vec<Exchange> {
@@ -351,15 +359,15 @@ impl Drop for Upstream {
 // === impl Shared ===
 
 impl Shared {
-    fn next_script(&self, request: &Request) -> Option<Script> {
+    fn next_script(&self, request: &Request) -> Option<(String, Script)> {
         let mut scripts = self.scripts.lock().unwrap();
         let at = scripts.iter().position(|(mark, _)| request.holds(mark))?;
-        scripts.remove(at).map(|(_, script)| script)
+        scripts.remove(at)
     }
 
-    fn begin(&self, request: Request, connection: usize) -> usize {
+    fn begin(&self, request: Request, mark: String, connection: usize) -> usize {
         let mut exchanges = self.exchanges.lock().unwrap();
-        exchanges.push(Exchange { request, connection, closed: None });
+        exchanges.push(Exchange { request, mark, connection, closed: None });
         exchanges.len() - 1
     }
 
@@ -393,11 +401,11 @@ async fn serve(stream: TcpStream, connection: usize, shared: Arc<Shared>) {
             let _ = http::write(&stream, MODELS.as_bytes()).await;
             return;
         }
-        let Some(script) = shared.next_script(&request) else {
+        let Some((mark, script)) = shared.next_script(&request) else {
             shared.complain(format!("no script for {} {}", request.method, request.path));
             return;
         };
-        let index = shared.begin(request, connection);
+        let index = shared.begin(request, mark, connection);
         if !run(&stream, &reader, script, &shared, index).await {
             return;
         }

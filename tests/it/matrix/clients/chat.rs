@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Client, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
-        Ask, Call, Finish, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
+        Ask, CLOCK, Call, Finish, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
     },
     support::chat_invariants,
 };
@@ -34,11 +34,14 @@ impl Client for Chat {
             ask.question.as_str().into()
         };
         messages.push(json!({"role": "user", "content": content}));
-        if let Some((turn, results)) = &ask.before {
+        for Past { turn, results, question } in &ask.past {
             messages.push(turn.clone());
             messages.extend(
                 results.iter().map(|(id, result)| json!({"role": "tool", "tool_call_id": id, "content": result})),
             );
+            if results.is_empty() {
+                messages.push(json!({"role": "user", "content": question}));
+            }
         }
         let mut body = json!({"model": ask.model, "messages": messages, "max_completion_tokens": 4000});
         if ask.stream {
@@ -46,7 +49,8 @@ impl Client for Chat {
             body["stream_options"] = json!({"include_usage": true});
         }
         if ask.tools {
-            body["tools"] = json!([{"type": "function", "function": {"name": TOOL, "parameters": parameters()}}]);
+            body["tools"] = json!([{"type": "function", "function": {"name": TOOL, "parameters": parameters()}},
+                {"type": "function", "function": {"name": CLOCK}}]);
         }
         if ask.thinking {
             body["reasoning_effort"] = "low".into();
@@ -90,7 +94,11 @@ impl Client for Chat {
     fn forgetful(&self, turn: Value) -> Value {
         let call = |call: &Value| json!({"id": call["id"], "type": call["type"], "function": call["function"]});
         let calls: Vec<Value> = list(&turn, "/tool_calls").iter().map(call).collect();
-        json!({"role": "assistant", "content": turn["content"], "tool_calls": calls})
+        let mut kept = json!({"role": "assistant", "content": turn["content"]});
+        if !calls.is_empty() {
+            kept["tool_calls"] = calls.into();
+        }
+        kept
     }
 
     fn error(&self, body: &Value) -> (String, String) {
@@ -146,6 +154,8 @@ fn read(message: Value, finish: Option<&str>, usage: &Value) -> Told {
         finish: finish.map(|finish| match finish {
             "stop" => Finish::Stop,
             "tool_calls" => Finish::Calls,
+            "length" => Finish::Length,
+            "content_filter" => Finish::Filter,
             other => panic!("finished with {other}"),
         }),
         usage: usage.is_object().then(|| counts(usage)),

@@ -79,6 +79,8 @@ fn read(body: &Value) -> Told {
         text: word(body, "/choices/0/text"),
         finish: body["choices"][0]["finish_reason"].as_str().map(|finish| match finish {
             "stop" => Finish::Stop,
+            "length" => Finish::Length,
+            "content_filter" => Finish::Filter,
             other => panic!("finished with {other}"),
         }),
         usage: body["usage"].is_object().then(|| counts(&body["usage"])),

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::Client;
 use crate::{
-    matrix::neutral::{Ask, Call, Finish, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema, word},
+    matrix::neutral::{
+        Ask, CLOCK, Call, Finish, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema, word,
+    },
     support::messages_lifecycle::judge,
 };
 
@@ -27,18 +29,21 @@ impl Client for Messages {
             content.push(json!({"type": "image", "source": source}));
         }
         let mut messages = vec![json!({"role": "user", "content": content})];
-        if let Some((turn, results)) = &ask.before {
+        for Past { turn, results, question } in &ask.past {
             messages.push(json!({"role": "assistant", "content": turn}));
             let result =
                 |(id, result): &(String, &str)| json!({"type": "tool_result", "tool_use_id": id, "content": result});
-            messages.push(json!({"role": "user", "content": results.iter().map(result).collect::<Vec<_>>()}));
+            let results: Value = results.iter().map(result).collect();
+            let content = if results == json!([]) { Value::from(*question) } else { results };
+            messages.push(json!({"role": "user", "content": content}));
         }
         let mut body = json!({"model": ask.model, "messages": messages, "max_tokens": 4000, "stream": ask.stream});
         if ask.system {
             body["system"] = SYSTEM.into();
         }
         if ask.tools {
-            body["tools"] = json!([{"name": TOOL, "input_schema": parameters()}]);
+            body["tools"] = json!([{"name": TOOL, "input_schema": parameters()},
+                {"name": CLOCK, "input_schema": {"type": "object"}}]);
         }
         if ask.thinking {
             body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
@@ -69,7 +74,14 @@ impl Client for Messages {
 
     fn error(&self, body: &Value) -> (String, String) {
         assert!(body["type"] == "error" && body["request_id"].is_string(), "{body}");
-        (word(body, "/error/type"), word(body, "/error/message"))
+        let words = word(body, "/error/message");
+        // M3: by this word clients know that they have to shorten what they say.
+        let kind = if words.starts_with("prompt is too long") {
+            "overflow"
+        } else {
+            body["error"]["type"].as_str().expect("a type")
+        };
+        (kind.into(), words)
     }
 
     fn expects(&self, trouble: Trouble) -> (u16, &'static str) {
@@ -77,6 +89,10 @@ impl Client for Messages {
             Trouble::Busy => (429, "rate_limit_error"),
             Trouble::Wrong => (400, "invalid_request_error"),
             Trouble::Key => (502, "api_error"),
+            Trouble::Missing => (404, "not_found_error"),
+            Trouble::Overflow => (400, "overflow"),
+            Trouble::Overloaded => (529, "overloaded_error"),
+            Trouble::Down => (500, "api_error"),
         }
     }
 }
@@ -99,6 +115,8 @@ fn read(message: &Value) -> Told {
     told.finish = message["stop_reason"].as_str().map(|reason| match reason {
         "end_turn" => Finish::Stop,
         "tool_use" => Finish::Calls,
+        "max_tokens" => Finish::Length,
+        "refusal" => Finish::Filter,
         other => panic!("stopped by {other}"),
     });
     // C4: three counts make the prompt.

@@ -50,5 +50,9 @@ fn openai_expects(trouble: Trouble) -> (u16, &'static str) {
         Trouble::Busy => (429, "rate_limit_exceeded"),
         Trouble::Wrong => (400, "invalid_request_error"),
         Trouble::Key => (502, "upstream_credentials"),
+        Trouble::Missing => (404, "model_not_found"),
+        Trouble::Overflow => (400, "context_length_exceeded"),
+        Trouble::Overloaded => (503, "server_is_overloaded"),
+        Trouble::Down => (500, "server_error"),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Client, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
-        Ask, Call, Finish, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
+        Ask, CLOCK, Call, Finish, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
     },
     support::responses_lifecycle::{check, check_response},
 };
@@ -29,10 +29,13 @@ impl Client for Responses {
             content.push(json!({"type": "input_image", "image_url": url, "detail": "auto"}));
         }
         let mut input = vec![json!({"type": "message", "role": "user", "content": content})];
-        if let Some((turn, results)) = &ask.before {
+        for Past { turn, results, question } in &ask.past {
             input.extend(turn.as_array().cloned().unwrap_or_default());
             let result = |(id, result): &(String, &str)| json!({"type": "function_call_output", "call_id": id, "output": result});
             input.extend(results.iter().map(result));
+            if results.is_empty() {
+                input.push(json!({"role": "user", "content": question}));
+            }
         }
         let mut body = json!({"model": ask.model, "input": input, "store": false, "stream": ask.stream,
             "max_output_tokens": 4000, "include": ["reasoning.encrypted_content"]});
@@ -40,7 +43,8 @@ impl Client for Responses {
             body["instructions"] = SYSTEM.into();
         }
         if ask.tools {
-            body["tools"] = json!([{"type": "function", "name": TOOL, "parameters": parameters(), "strict": false}]);
+            body["tools"] = json!([{"type": "function", "name": TOOL, "parameters": parameters(), "strict": false},
+                {"type": "function", "name": CLOCK, "parameters": {"type": "object", "properties": {}}, "strict": false}]);
         }
         if ask.thinking {
             body["reasoning"] = json!({"effort": "low", "summary": "auto"});
@@ -95,9 +99,14 @@ fn read(response: &Value) -> Told {
             other => panic!("an item nobody asked for: {other}"),
         }
     }
-    if response["status"] == "completed" {
-        told.finish = Some(if told.calls.is_empty() { Finish::Stop } else { Finish::Calls });
-    }
+    told.finish =
+        match (response["status"].as_str().expect("a status"), response["incomplete_details"]["reason"].as_str()) {
+            ("completed", _) if told.calls.is_empty() => Some(Finish::Stop),
+            ("completed", _) => Some(Finish::Calls),
+            ("incomplete", Some("max_output_tokens")) => Some(Finish::Length),
+            ("incomplete", Some("content_filter")) => Some(Finish::Filter),
+            _ => None,
+        };
     let count = |path: &str| response.pointer(path).and_then(Value::as_u64).expect("a count");
     told.usage = response["usage"].is_object().then(|| Usage {
         prompt: count("/usage/input_tokens"),

@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, with_calls};
+use super::{Vendor, in_order};
 use crate::{
-    matrix::neutral::{Call, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, word},
+    matrix::neutral::{Call, Finish, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, pieces, word},
     support::{Script, bedrock as aws, upstream::Request},
 };
 
@@ -75,10 +75,9 @@ impl Vendor for Converse {
             block(None, pieces.map(|piece| json!({ "text": piece })).into());
         }
         for call in say.made("tooluse_") {
-            let arguments = call.arguments.to_string();
-            let (one, two) = arguments.split_at(4);
             let begun = json!({"toolUse": {"toolUseId": call.id, "name": call.name}});
-            block(Some(begun), [one, two].map(|piece| json!({"toolUse": {"input": piece}})).into());
+            let pieces = Some(pieces(&call)).filter(|pieces| !pieces.is_empty()).unwrap_or_else(|| vec![String::new()]);
+            block(Some(begun), pieces.iter().map(|piece| json!({"toolUse": {"input": piece}})).collect());
         }
         events.push(aws::event("messageStop", &json!({"stopReason": reason(say)})));
         events.push(aws::event("metadata", &json!({"usage": usage(), "metrics": {"latencyMs": 9}})));
@@ -91,6 +90,10 @@ impl Vendor for Converse {
 
     fn refusal(&self, trouble: Trouble, words: &str) -> Script {
         refusal(trouble, words)
+    }
+
+    fn overflow(&self) -> &'static str {
+        "Input is too long for requested model."
     }
 
     fn wait(&self) -> Option<&'static str> {
@@ -122,19 +125,23 @@ impl Vendor for Converse {
     }
 
     /// R1, case 34 on Bedrock.
-    fn replayed(&self, say: &Say, _: bool) -> Vec<Part> {
+    fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         let reasoning = reasoning(say).into_iter().flat_map(|block| thought(&block));
-        with_calls(reasoning.filter(|_| say.thinks), say, "tooluse_")
+        in_order(reasoning.filter(|_| say.is_proven(kept)), say, "tooluse_")
     }
 }
 
 /// An error, with its type in a header.
 pub(super) fn refusal(trouble: Trouble, words: &str) -> Script {
-    let (status, kind) = match trouble {
-        Trouble::Busy => (429, "ThrottlingException"),
-        Trouble::Wrong => (400, "ValidationException"),
-        Trouble::Key => (403, "UnrecognizedClientException"),
+    let kind = match trouble {
+        Trouble::Busy => "ThrottlingException",
+        Trouble::Wrong | Trouble::Overflow => "ValidationException",
+        Trouble::Key => "UnrecognizedClientException",
+        Trouble::Missing => "ResourceNotFoundException",
+        Trouble::Overloaded => "ServiceUnavailableException",
+        Trouble::Down => "InternalServerException",
     };
+    let status = if trouble == Trouble::Key { 403 } else { trouble.status() };
     let headers = [("content-type", "application/json"), ("x-amzn-errortype", kind)];
     Script::body(status, &headers, json!({ "message": words }).to_string().as_bytes())
 }
@@ -182,5 +189,10 @@ fn usage() -> Value {
 }
 
 fn reason(say: &Say) -> &'static str {
-    if say.calls.is_empty() { "end_turn" } else { "tool_use" }
+    match say.finish() {
+        Finish::Stop => "end_turn",
+        Finish::Calls => "tool_use",
+        Finish::Length => "max_tokens",
+        Finish::Filter => "guardrail_intervened",
+    }
 }

@@ -3,11 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, bytes, provider, with_calls};
+use super::{Vendor, bytes, in_order, provider};
 use crate::{
     matrix::{
         cell::Feature,
-        neutral::{Call, Heard, Part, REASONING, Say, THOUGHT, Trouble, Turn, USAGE, list, parsed, word, words},
+        neutral::{
+            Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, Turn, USAGE, list, parsed, pieces, word, words,
+        },
     },
     support::{
         Script,
@@ -55,7 +57,7 @@ impl Vendor for Chat {
 
     fn whole(&self, say: &Say) -> Value {
         if say.legacy {
-            let mut whole = legacy(&say.whole_text(), Some("stop"));
+            let mut whole = legacy(&say.whole_text(), Some(finish(say)));
             whole["usage"] = usage();
             return whole;
         }
@@ -79,7 +81,7 @@ impl Vendor for Chat {
             let pieces = say.text.into_iter().flatten().map(|piece| legacy(piece, None));
             let mut counts = legacy("", None);
             (counts["choices"], counts["usage"]) = (json!([]), usage());
-            let chunks = pieces.chain([legacy("", Some("stop")), counts]).map(|chunk| event(&chunk));
+            let chunks = pieces.chain([legacy("", Some(finish(say))), counts]).map(|chunk| event(&chunk));
             return bytes(chunks.chain([DONE.into()]).collect());
         }
         let delta = |delta: Value| event(&chunk(&delta, None));
@@ -90,12 +92,11 @@ impl Vendor for Chat {
         events.extend(say.text.into_iter().flatten().map(|piece| delta(json!({ "content": piece }))));
         for (index, made) in say.made("call_").iter().enumerate() {
             let mut head = call(made);
-            let arguments = word(&head, "/function/arguments");
             (head["index"], head["function"]["arguments"]) = (index.into(), "".into());
             events.push(delta(json!({ "tool_calls": [head] })));
-            let (one, two) = arguments.split_at(4);
-            let piece = |piece: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]});
-            events.extend([one, two].map(|half| delta(piece(half))));
+            let piece = |piece: String| json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]});
+            let pieces = Some(pieces(made)).filter(|pieces| !pieces.is_empty()).unwrap_or_else(|| vec!["{}".into()]);
+            events.extend(pieces.into_iter().map(|half| delta(piece(half))));
         }
         let mut counts = chunk(&json!({}), None);
         (counts["choices"], counts["usage"]) = (json!([]), usage());
@@ -108,13 +109,20 @@ impl Vendor for Chat {
     }
 
     fn refusal(&self, trouble: Trouble, words: &str) -> Script {
-        let (status, kind, code) = match trouble {
-            Trouble::Busy => (429, "requests", Some("rate_limit_exceeded")),
-            Trouble::Wrong => (400, "invalid_request_error", None),
-            Trouble::Key => (401, "invalid_request_error", Some("invalid_api_key")),
+        let (kind, code) = match trouble {
+            Trouble::Busy => ("requests", Some("rate_limit_exceeded")),
+            Trouble::Wrong => ("invalid_request_error", None),
+            Trouble::Key => ("invalid_request_error", Some("invalid_api_key")),
+            Trouble::Missing => ("invalid_request_error", Some("model_not_found")),
+            Trouble::Overflow => ("invalid_request_error", Some("context_length_exceeded")),
+            Trouble::Overloaded | Trouble::Down => ("server_error", None),
         };
         let body = error(words, kind, code).to_string();
-        Script::body(status, &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+        Script::body(trouble.status(), &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+    }
+
+    fn overflow(&self) -> &'static str {
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
     }
 
     fn heard(&self, request: &Request) -> Heard {
@@ -153,10 +161,10 @@ impl Vendor for Chat {
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         let thought = match say.thinks {
             true if kept => Some(THOUGHT.concat()),
-            true if self.wants_reasoning => Some(String::new()),
+            true if self.wants_reasoning && !say.calls.is_empty() => Some(String::new()),
             true | false => None,
         };
-        with_calls(thought.map(Part::Thought), say, "call_")
+        in_order(thought.map(Part::Thought), say, "call_")
     }
 }
 
@@ -190,7 +198,12 @@ fn content(content: &Value) -> Vec<Part> {
 }
 
 fn finish(say: &Say) -> &'static str {
-    if say.calls.is_empty() { "stop" } else { "tool_calls" }
+    match say.finish() {
+        Finish::Stop => "stop",
+        Finish::Calls => "tool_calls",
+        Finish::Length => "length",
+        Finish::Filter => "content_filter",
+    }
 }
 
 fn usage() -> Value {

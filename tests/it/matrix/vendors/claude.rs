@@ -4,9 +4,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, bedrock::refusal as aws_refusal, gemini::refusal as google_refusal, provider, with_calls};
+use super::{
+    Vendor,
+    bedrock::{Converse, refusal as aws_refusal},
+    gemini::refusal as google_refusal,
+    in_order, provider,
+};
 use crate::{
-    matrix::neutral::{Call, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, word},
+    matrix::neutral::{Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, pieces, word},
     support::{
         Script,
         anthropic::{delta, end, error, event, message_start, start, stop},
@@ -98,15 +103,26 @@ impl Vendor for Claude {
     }
 
     fn refusal(&self, trouble: Trouble, words: &str) -> Script {
-        let (status, kind) = match (self.0, trouble) {
+        let kind = match (self.0, trouble) {
             (Place::Bedrock, _) => return aws_refusal(trouble, words),
             (Place::Vertex, Trouble::Key) => return google_refusal(401, "UNAUTHENTICATED", words, &json!([])),
-            (_, Trouble::Busy) => (429, "rate_limit_error"),
-            (_, Trouble::Wrong) => (400, "invalid_request_error"),
-            (_, Trouble::Key) => (401, "authentication_error"),
+            (_, Trouble::Busy) => "rate_limit_error",
+            (_, Trouble::Wrong | Trouble::Overflow) => "invalid_request_error",
+            (_, Trouble::Key) => "authentication_error",
+            (_, Trouble::Missing) => "not_found_error",
+            (_, Trouble::Overloaded) => "overloaded_error",
+            (_, Trouble::Down) => "api_error",
         };
+        let status = if trouble == Trouble::Overloaded { 529 } else { trouble.status() };
         let body = error(kind, words).to_string();
         Script::body(status, &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+    }
+
+    fn overflow(&self) -> &'static str {
+        match self.0 {
+            Place::Anthropic | Place::Vertex => "prompt is too long: 210000 tokens > 200000 maximum",
+            Place::Bedrock => Converse.overflow(),
+        }
     }
 
     fn wait(&self) -> Option<&'static str> {
@@ -130,9 +146,9 @@ impl Vendor for Claude {
     }
 
     /// R1, case 34: blocks in their order, the redacted one and the one without text included.
-    fn replayed(&self, say: &Say, _: bool) -> Vec<Part> {
+    fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         let reasoning = thinking(say).into_iter().flat_map(|block| part(&block));
-        with_calls(reasoning.filter(|_| say.thinks), say, "toolu_")
+        in_order(reasoning.filter(|_| say.is_proven(kept)), say, "toolu_")
     }
 }
 
@@ -167,11 +183,9 @@ fn stream(say: &Say) -> Vec<String> {
         block(&json!({"type": "text", "text": ""}), pieces.into());
     }
     for call in say.made("toolu_") {
-        let arguments = call.arguments.to_string();
-        let (one, two) = arguments.split_at(4);
-        let piece = |piece: &str| json!({"type": "input_json_delta", "partial_json": piece});
+        let piece = |piece: String| json!({"type": "input_json_delta", "partial_json": piece});
         let begun = json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}});
-        block(&begun, ["", one, two].map(piece).into());
+        block(&begun, std::iter::once(String::new()).chain(pieces(&call)).map(piece).collect());
     }
     events.extend(end(reason(say), &usage(USAGE.output)));
     events
@@ -191,7 +205,12 @@ fn usage(output: u64) -> Value {
 }
 
 fn reason(say: &Say) -> &'static str {
-    if say.calls.is_empty() { "end_turn" } else { "tool_use" }
+    match say.finish() {
+        Finish::Stop => "end_turn",
+        Finish::Calls => "tool_use",
+        Finish::Length => "max_tokens",
+        Finish::Filter => "refusal",
+    }
 }
 
 fn read(body: &Value) -> Heard {

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, bytes, provider, with_calls};
+use super::{Vendor, bytes, in_order, provider};
 use crate::{
-    matrix::neutral::{Call, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, parsed, word, words},
+    matrix::neutral::{Call, Finish, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, parsed, pieces, word, words},
     support::{Script, upstream::Request},
 };
 
@@ -26,40 +26,55 @@ impl Vendor for Cohere {
 
     fn whole(&self, say: &Say) -> Value {
         let mut message = json!({"role": "assistant"});
-        if say.thinks {
+        let mut content = Vec::new();
+        if say.thinks && say.calls.is_empty() {
+            content.push(json!({"type": "thinking", "thinking": THOUGHT.concat()}));
+        } else if say.thinks {
             message["tool_plan"] = THOUGHT.concat().into();
         }
         if say.text.is_some() {
-            message["content"] = json!([{"type": "text", "text": say.whole_text()}]);
+            content.push(json!({"type": "text", "text": say.whole_text()}));
+        }
+        if !content.is_empty() {
+            message["content"] = content.into();
         }
         if !say.calls.is_empty() {
-            message["tool_calls"] =
-                say.made("weather_").iter().map(|made| call(made, &made.arguments.to_string())).collect();
+            message["tool_calls"] = say.made("weather_").iter().map(|made| call(made, &arguments(made))).collect();
         }
         json!({"id": "c-up", "finish_reason": reason(say), "message": message, "usage": usage()})
     }
 
     fn events(&self, say: &Say) -> Vec<Vec<u8>> {
-        let said =
-            |kind: &str, message: Value| event(&json!({"type": kind, "index": 0, "delta": {"message": message}}));
-        let mut events =
-            vec![event(&json!({"type": "message-start", "id": "c-up", "delta": {"message": {"role": "assistant"}}}))];
-        if say.thinks {
-            events.extend(THOUGHT.map(|piece| said("tool-plan-delta", json!({ "tool_plan": piece }))));
+        let said = |kind: &str, index: usize, message: Value| {
+            event(&json!({"type": kind, "index": index, "delta": {"message": message}}))
+        };
+        let block = |index: usize, kind: &str, pieces: [&str; 2]| {
+            let start = said("content-start", index, json!({"content": {"type": kind, kind: ""}}));
+            let pieces = pieces.map(|piece| said("content-delta", index, json!({"content": {kind: piece}})));
+            [start].into_iter().chain(pieces).chain([event(&json!({"type": "content-end", "index": index}))])
+        };
+        let head = json!({"type": "message-start", "id": "c-up", "delta": {"message": {"role": "assistant"}}});
+        let mut events = vec![event(&head)];
+        if say.thinks && say.calls.is_empty() {
+            events.extend(block(0, "thinking", THOUGHT));
+        } else if say.thinks {
+            events.extend(
+                THOUGHT.map(|piece| {
+                    event(&json!({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": piece}}}))
+                }),
+            );
         }
-        if let Some(pieces) = say.text {
-            events.push(said("content-start", json!({"content": {"type": "text", "text": ""}})));
-            events.extend(pieces.map(|piece| said("content-delta", json!({"content": {"text": piece}}))));
-            events.push(event(&json!({"type": "content-end", "index": 0})));
+        if let Some(text) = say.text {
+            events.extend(block(usize::from(say.thinks), "text", text));
         }
         for (index, made) in say.made("weather_").iter().enumerate() {
-            let arguments = made.arguments.to_string();
-            let (one, two) = arguments.split_at(4);
             let of = |kind: &str, calls: Value| {
                 event(&json!({"type": kind, "index": index, "delta": {"message": {"tool_calls": calls}}}))
             };
             events.push(of("tool-call-start", call(made, "")));
-            events.extend([one, two].map(|piece| of("tool-call-delta", json!({"function": {"arguments": piece}}))));
+            events.extend(
+                pieces(made).iter().map(|piece| of("tool-call-delta", json!({"function": {"arguments": piece}}))),
+            );
             events.push(event(&json!({"type": "tool-call-end", "index": index})));
         }
         events.push(event(&json!({"type": "message-end", "delta": {"finish_reason": reason(say), "usage": usage()}})));
@@ -72,13 +87,12 @@ impl Vendor for Cohere {
     }
 
     fn refusal(&self, trouble: Trouble, words: &str) -> Script {
-        let status = match trouble {
-            Trouble::Busy => 429,
-            Trouble::Wrong => 400,
-            Trouble::Key => 401,
-        };
         let body = json!({"id": "req-up", "message": words}).to_string();
-        Script::body(status, &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+        Script::body(trouble.status(), &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
+    }
+
+    fn overflow(&self) -> &'static str {
+        "too many tokens: total number of tokens in the prompt cannot exceed 128000 - received 130000."
     }
 
     fn heard(&self, request: &Request) -> Heard {
@@ -106,9 +120,13 @@ impl Vendor for Cohere {
         heard
     }
 
+    fn speaks_with_calls(&self) -> bool {
+        false
+    }
+
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         let plan = (say.thinks && kept).then(|| Part::Thought(THOUGHT.concat()));
-        with_calls(plan, say, "weather_")
+        in_order(plan, say, "weather_")
     }
 }
 
@@ -118,6 +136,11 @@ fn event(data: &Value) -> String {
 
 fn call(call: &Call, arguments: &str) -> Value {
     json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+}
+
+/// Of a call without any it says the word `null`.
+fn arguments(call: &Call) -> String {
+    if pieces(call).is_empty() { "null".into() } else { call.arguments.to_string() }
 }
 
 fn read(call: &Value) -> Call {
@@ -141,7 +164,12 @@ fn content(content: &Value) -> Vec<Part> {
 }
 
 fn reason(say: &Say) -> &'static str {
-    if say.calls.is_empty() { "COMPLETE" } else { "TOOL_CALL" }
+    match say.finish() {
+        Finish::Stop => "COMPLETE",
+        Finish::Calls => "TOOL_CALL",
+        Finish::Length => "MAX_TOKENS",
+        Finish::Filter => "ERROR_TOXIC",
+    }
 }
 
 fn usage() -> Value {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Vendor, provider};
 use crate::{
-    matrix::neutral::{Call, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, word},
+    matrix::neutral::{Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, word},
     support::{
         Script,
         gemini::{error, event},
@@ -50,7 +50,8 @@ impl Vendor for Gemini {
             parts.push(json!({"text": say.whole_text()}));
         }
         parts.extend(self.calls(say));
-        answer(say, &parts, Some("STOP"))
+        parts.extend(signed_end(say));
+        answer(say, &parts, Some(finish(say)))
     }
 
     fn events(&self, say: &Say) -> Vec<Vec<u8>> {
@@ -61,7 +62,8 @@ impl Vendor for Gemini {
         parts.extend(say.text.into_iter().flatten().map(|piece| json!({ "text": piece })));
         parts.extend(self.calls(say));
         let chunks = parts.into_iter().map(|part| answer(say, &[part], None));
-        let last = answer(say, &[json!({"text": ""})], Some("STOP"));
+        let end = signed_end(say).unwrap_or_else(|| json!({"text": ""}));
+        let last = answer(say, &[end], Some(finish(say)));
         chunks.chain([last]).map(|chunk| event(&chunk).into_bytes()).collect()
     }
 
@@ -77,12 +79,20 @@ impl Vendor for Gemini {
                 refusal(429, "RESOURCE_EXHAUSTED", words, &details)
             }
             Trouble::Wrong => refusal(400, "INVALID_ARGUMENT", words, &json!([])),
+            Trouble::Overflow => refusal(400, "INVALID_ARGUMENT", words, &json!([])),
+            Trouble::Missing => refusal(404, "NOT_FOUND", words, &json!([])),
+            Trouble::Overloaded => refusal(503, "UNAVAILABLE", words, &json!([])),
+            Trouble::Down => refusal(500, "INTERNAL", words, &json!([])),
             Trouble::Key if self.ids.is_empty() => refusal(401, "UNAUTHENTICATED", words, &json!([])),
             Trouble::Key => {
                 let details = json!([{"@type": detail("ErrorInfo"), "reason": "API_KEY_INVALID"}]);
                 refusal(400, "INVALID_ARGUMENT", words, &details)
             }
         }
+    }
+
+    fn overflow(&self) -> &'static str {
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
     }
 
     fn heard(&self, request: &Request) -> Heard {
@@ -109,16 +119,22 @@ impl Vendor for Gemini {
         heard
     }
 
-    /// R2: the signature on the call it came on. What was thought is not said again.
-    fn replayed(&self, say: &Say, _: bool) -> Vec<Part> {
-        self.calls(say).iter().flat_map(part).collect()
+    /// R2: the signature on the call it came on, and that of a text where the client has kept it. What
+    /// was thought is not said again.
+    fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
+        let calls = self.calls(say);
+        let signed = signed_end(say).filter(|_| kept).map(|end| Part::Proof(word(&end, "/thoughtSignature")));
+        Part::text(&say.whole_text()).into_iter().chain(calls.iter().flat_map(part)).chain(signed).collect()
     }
 }
 
 impl Gemini {
     fn calls(&self, say: &Say) -> Vec<Value> {
         let part = |(number, call): (usize, Call)| {
-            let mut made = json!({"functionCall": {"name": call.name, "args": call.arguments}});
+            let mut made = json!({"functionCall": {"name": call.name}});
+            if call.arguments != json!({}) {
+                made["functionCall"]["args"] = call.arguments;
+            }
             if !call.id.is_empty() {
                 made["functionCall"]["id"] = call.id.into();
             }
@@ -131,16 +147,36 @@ impl Gemini {
     }
 }
 
+/// It has no word of its own for calls.
+fn finish(say: &Say) -> &'static str {
+    match say.finish() {
+        Finish::Stop | Finish::Calls => "STOP",
+        Finish::Length => "MAX_TOKENS",
+        Finish::Filter => "SAFETY",
+    }
+}
+
+/// The signature of an answer without calls, in a part behind its text.
+fn signed_end(say: &Say) -> Option<Value> {
+    let is_signed = say.thinks && say.calls.is_empty();
+    is_signed.then(|| json!({"text": "", "thoughtSignature": say.proof(0)}))
+}
+
 pub(super) fn refusal(code: u16, status: &str, words: &str, details: &Value) -> Script {
     Script::json(code, &error(code, status, words, details))
 }
 
 fn part(part: &Value) -> Vec<Part> {
-    let mut parts: Vec<Part> = Part::proof(&word(part, "/thoughtSignature")).into_iter().collect();
+    let proof = Part::proof(&word(part, "/thoughtSignature"));
+    if part.get("text").is_some() && part["thought"] != true {
+        // A text's own stands behind it.
+        return Part::text(&word(part, "/text")).into_iter().chain(proof).collect();
+    }
+    let mut parts: Vec<Part> = proof.into_iter().collect();
     if part["thought"] == true {
         parts.push(Part::Thought(word(part, "/text")));
     } else if let Some(call) = part.get("functionCall") {
-        let arguments = call["args"].clone();
+        let arguments = call.get("args").cloned().unwrap_or_else(|| json!({}));
         parts.push(Part::Call(Call { id: word(call, "/id"), name: word(call, "/name"), arguments }));
     } else if let Some(response) = part.get("functionResponse") {
         // It is found by its name and place where there is no id.
@@ -151,7 +187,7 @@ fn part(part: &Value) -> Vec<Part> {
     } else if let Some(data) = part.get("inlineData") {
         parts.push(Part::Image(word(data, "/mimeType"), word(data, "/data")));
     } else {
-        parts.push(Part::Text(part["text"].as_str().unwrap_or_else(|| panic!("a part nobody sent: {part}")).into()));
+        panic!("a part nobody sent: {part}");
     }
     parts
 }

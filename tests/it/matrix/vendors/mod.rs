@@ -43,6 +43,8 @@ pub(super) trait Vendor: Sync {
     /// An error within a stream.
     fn failure(&self, words: &str) -> Vec<u8>;
     fn refusal(&self, trouble: Trouble, words: &str) -> Script;
+    /// Its words for a prompt that is too long.
+    fn overflow(&self) -> &'static str;
     /// Seconds that its 429 says to wait; `None` where it says nothing.
     fn wait(&self) -> Option<&'static str> {
         Some("7")
@@ -50,9 +52,17 @@ pub(super) trait Vendor: Sync {
     fn heard(&self, request: &Request) -> Heard;
     /// What must come back of a turn; `kept` is whether the client has kept its reasoning.
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part>;
+    /// Whether it says something in the turn of its calls.
+    fn speaks_with_calls(&self) -> bool {
+        true
+    }
     /// What of it there is to show; all, unless it stands for a rule of its own.
     fn features(&self) -> &'static [Feature] {
         &Feature::ALL
+    }
+    /// Whether it says that a policy ended an answer.
+    fn filters(&self) -> bool {
+        true
     }
     /// Whether it says what came from a cache.
     fn counts_cached(&self) -> bool {
@@ -80,9 +90,10 @@ fn provider(name: &str, kind: &str, url: &str) -> String {
     format!("[providers.{name}]\ntype = \"{kind}\"\nbase-url = \"{url}\"\napi-key = \"sk-{name}\"\n")
 }
 
-/// The parts of a turn in which calls follow reasoning.
-fn with_calls(reasoning: impl IntoIterator<Item = Part>, say: &Say, prefix: &str) -> Vec<Part> {
-    reasoning.into_iter().chain(say.made(prefix).into_iter().map(Part::Call)).collect()
+/// The parts of a turn: reasoning, text, calls.
+fn in_order(reasoning: impl IntoIterator<Item = Part>, say: &Say, prefix: &str) -> Vec<Part> {
+    let calls = say.made(prefix).into_iter().map(Part::Call);
+    reasoning.into_iter().chain(Part::text(&say.whole_text())).chain(calls).collect()
 }
 
 fn bytes(events: Vec<String>) -> Vec<Vec<u8>> {

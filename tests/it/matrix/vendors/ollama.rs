@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, provider, with_calls};
+use super::{Vendor, in_order, provider};
 use crate::{
-    matrix::neutral::{Call, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, word},
+    matrix::neutral::{Call, Finish, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, word},
     support::{Script, upstream::Request},
 };
 
@@ -36,7 +36,7 @@ impl Vendor for Ollama {
         if !say.calls.is_empty() {
             message["tool_calls"] = calls(say).into();
         }
-        end(&message)
+        end(say, &message)
     }
 
     fn events(&self, say: &Say) -> Vec<Vec<u8>> {
@@ -49,7 +49,7 @@ impl Vendor for Ollama {
             calls(say).into_iter().map(|call| json!({"role": "assistant", "content": "", "tool_calls": [call]})),
         );
         let line = |message| json!({"model": "qwen3:8b", "created_at": "2026-08-21T10:00:00.1Z", "message": message, "done": false});
-        let last = end(&json!({"role": "assistant", "content": ""}));
+        let last = end(say, &json!({"role": "assistant", "content": ""}));
         messages.into_iter().map(line).chain([last]).map(|line| format!("{line}\n").into_bytes()).collect()
     }
 
@@ -58,12 +58,15 @@ impl Vendor for Ollama {
     }
 
     fn refusal(&self, trouble: Trouble, words: &str) -> Script {
-        let status = match trouble {
-            Trouble::Busy => 429,
-            Trouble::Wrong => 400,
-            Trouble::Key => 401,
-        };
-        Script::json(status, &json!({ "error": words }))
+        Script::json(trouble.status(), &json!({ "error": words }))
+    }
+
+    fn overflow(&self) -> &'static str {
+        "the input length exceeds the context length"
+    }
+
+    fn filters(&self) -> bool {
+        false
     }
 
     fn wait(&self) -> Option<&'static str> {
@@ -103,7 +106,7 @@ impl Vendor for Ollama {
 
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         let thought = (say.thinks && kept).then(|| Part::Thought(THOUGHT.concat()));
-        with_calls(thought, say, "call_")
+        in_order(thought, say, "call_")
     }
 
     fn counts_cached(&self) -> bool {
@@ -123,7 +126,7 @@ fn read(call: &Value) -> Call {
 }
 
 /// The last line, or a whole answer.
-fn end(message: &Value) -> Value {
+fn end(say: &Say, message: &Value) -> Value {
     json!({"model": "qwen3:8b", "created_at": "2026-08-21T10:00:00.2Z", "message": message, "done": true,
-        "done_reason": "stop", "total_duration": 9, "prompt_eval_count": USAGE.prompt, "eval_count": USAGE.output})
+        "done_reason": if say.cut == Some(Finish::Length) { "length" } else { "stop" }, "total_duration": 9, "prompt_eval_count": USAGE.prompt, "eval_count": USAGE.output})
 }

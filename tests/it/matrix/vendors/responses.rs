@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, bytes, chat::OPEN, provider, with_calls};
+use super::{Vendor, bytes, chat::OPEN, in_order, provider};
 use crate::{
-    matrix::neutral::{Call, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, parsed, word, words},
+    matrix::neutral::{Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, parsed, word, words},
     support::{Script, upstream::Request},
 };
 
@@ -29,7 +29,7 @@ impl Vendor for Responses {
     }
 
     fn whole(&self, say: &Say) -> Value {
-        response(say, "completed", &items(say))
+        response(say, status(say), &items(say))
     }
 
     fn events(&self, say: &Say) -> Vec<Vec<u8>> {
@@ -54,7 +54,8 @@ impl Vendor for Responses {
             }
             events.push(json!({"type": "response.output_item.done", "output_index": at, "item": item}));
         }
-        events.push(json!({"type": "response.completed", "response": response(say, "completed", &items)}));
+        events
+            .push(json!({"type": format!("response.{}", status(say)), "response": response(say, status(say), &items)}));
         bytes(events.0)
     }
 
@@ -67,6 +68,10 @@ impl Vendor for Responses {
 
     fn refusal(&self, trouble: Trouble, words: &str) -> Script {
         OPEN.refusal(trouble, words)
+    }
+
+    fn overflow(&self) -> &'static str {
+        OPEN.overflow()
     }
 
     fn heard(&self, request: &Request) -> Heard {
@@ -105,9 +110,9 @@ impl Vendor for Responses {
     }
 
     /// R1: the item as it came.
-    fn replayed(&self, say: &Say, _: bool) -> Vec<Part> {
+    fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         let reasoning = [Part::Thought(THOUGHT.concat()), Part::Proof(say.proof(0))];
-        with_calls(reasoning.into_iter().filter(|_| say.thinks), say, "call_")
+        in_order(reasoning.into_iter().filter(|_| say.is_proven(kept)), say, "call_")
     }
 }
 
@@ -166,7 +171,7 @@ fn items(say: &Say) -> Vec<Value> {
     }
     if say.text.is_some() {
         let part = json!({"type": "output_text", "text": say.whole_text(), "annotations": [], "logprobs": []});
-        items.push(json!({"id": say.id("msg_", 0), "type": "message", "status": "completed", "role": "assistant", "content": [part]}));
+        items.push(json!({"id": say.id("msg_", 0), "type": "message", "status": status(say), "role": "assistant", "content": [part]}));
     }
     for (number, call) in say.made("call_").iter().enumerate() {
         items.push(
@@ -177,9 +182,18 @@ fn items(say: &Say) -> Vec<Value> {
     items
 }
 
+fn status(say: &Say) -> &'static str {
+    if say.cut.is_some() { "incomplete" } else { "completed" }
+}
+
 /// An answer with all it has on the wire.
 fn response(say: &Say, status: &str, output: &[Value]) -> Value {
-    let is_done = status == "completed";
+    let (is_done, is_over) = (status == "completed", status == "completed" || status == "incomplete");
+    let details = match say.cut.filter(|_| is_over) {
+        Some(Finish::Length) => json!({"reason": "max_output_tokens"}),
+        Some(Finish::Filter) => json!({"reason": "content_filter"}),
+        Some(Finish::Stop | Finish::Calls) | None => Value::Null,
+    };
     let usage = json!({
         "input_tokens": USAGE.prompt, "input_tokens_details": {"cached_tokens": USAGE.cached},
         "output_tokens": USAGE.output, "output_tokens_details": {"reasoning_tokens": REASONING},
@@ -187,13 +201,13 @@ fn response(say: &Say, status: &str, output: &[Value]) -> Value {
     json!({
         "id": say.id("resp_", 0), "object": "response", "created_at": 1_795_000_000, "status": status, "background": false,
         "completed_at": if is_done { json!(1_795_000_001) } else { Value::Null }, "error": null,
-        "incomplete_details": null, "instructions": null, "max_output_tokens": null, "max_tool_calls": null,
+        "incomplete_details": details, "instructions": null, "max_output_tokens": null, "max_tool_calls": null,
         "model": "m-2026", "output": output, "parallel_tool_calls": true, "previous_response_id": null,
         "presence_penalty": 0.0, "frequency_penalty": 0.0, "prompt_cache_key": null,
         "reasoning": {"effort": null, "summary": null}, "safety_identifier": null, "service_tier": "default",
         "store": false, "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [],
         "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled", "user": null, "metadata": {},
-        "usage": if is_done { usage } else { Value::Null },
+        "usage": if is_over { usage } else { Value::Null },
     })
 }
 
