@@ -1,4 +1,4 @@
-"""Scripted upstreams for the SDK suites: one speaks OpenAI chat completions, one Anthropic Messages.
+"""Scripted upstreams for the SDK suites: one speaks OpenAI chat completions, one Anthropic Messages, one Gemini.
 
 The scenario is the upstream's model id (`text`, `tools`, `cut`, ...), so that a test chooses it by the
 name of the model it asks for. Standard library only. `python3 upstreams.py` prints one line of JSON with
@@ -169,12 +169,12 @@ class Server:
 
     async def serve(self, exchange):
         if exchange.method == "GET" and exchange.path.split("?")[0].endswith("/models"):
-            await exchange.whole(200, {"object": "list", "data": [self.model(name) for name in ["text", "tools"]]})
+            await exchange.whole(200, self.models(["text", "tools"]))
             return True
-        if exchange.path.endswith("/count_tokens"):
-            await exchange.whole(200, {"input_tokens": len(json.dumps(exchange.body)) // 4})
+        if exchange.path.endswith("ount_tokens") or exchange.path.endswith("ountTokens"):
+            await exchange.whole(200, self.count(len(json.dumps(exchange.body)) // 4))
             return True
-        scenario = exchange.body["model"]
+        scenario, streams = self.asked(exchange)
         if scenario.startswith("error-"):
             await self.error(exchange, int(scenario.removeprefix("error-")))
             return True
@@ -191,10 +191,20 @@ class Server:
         if scenario == "thinking" and self.results(exchange.body) and not self.remembers(exchange.body):
             await exchange.whole(400, self.fault(400, "the thinking did not come back"))
             return True
-        if exchange.body.get("stream"):
+        if streams:
             return await self.stream(exchange, scenario)
         await exchange.whole(200, self.answer(scenario, exchange.body))
         return True
+
+    def asked(self, exchange):
+        """The scenario, and whether it is to be streamed."""
+        return exchange.body["model"], exchange.body.get("stream")
+
+    def count(self, tokens):
+        return {"input_tokens": tokens}
+
+    def models(self, names):
+        return {"object": "list", "data": [self.model(name) for name in names]}
 
     async def error(self, exchange, status):
         await exchange.whole(status, self.fault(status, f"scripted {status}"), [("x-request-id", "req_up")])
@@ -433,9 +443,79 @@ class Anthropic(Server):
         exchange.cut()
 
 
+class Gemini(Server):
+    """`generateContent`. Its events end in CRLF, and nothing marks the last one."""
+
+    def asked(self, exchange):
+        scenario, method = re.search(r"/models/([^:]+):(\w+)", exchange.path).groups()
+        return scenario, method.startswith("stream")
+
+    def models(self, names):
+        methods = ["generateContent", "countTokens"]
+        return {"models": [{"name": f"models/{name}", "supportedGenerationMethods": methods} for name in names]}
+
+    def count(self, tokens):
+        return {"totalTokens": tokens, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}]}
+
+    def fault(self, status, message):
+        names = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
+        return {"error": {"code": status, "message": message, "status": names.get(status, "UNAVAILABLE")}}
+
+    def parts(self, body, kind):
+        return [part[kind] for content in body["contents"] for part in content["parts"] if kind in part]
+
+    def sees(self, body):
+        return any(data["data"].replace("-", "+").replace("_", "/") == IMAGE for data in self.parts(body, "inlineData"))
+
+    def remembers(self, body):
+        signed = [part for content in body["contents"] for part in content["parts"] if "functionCall" in part]
+        return any(part.get("thoughtSignature", "").rstrip("=") == PROOF.rstrip("=") for part in signed)
+
+    def results(self, body):
+        said = [result["response"] for result in self.parts(body, "functionResponse")]
+        return [text if isinstance(text := next(iter(result.values()), ""), str) else json.dumps(result) for result in said]
+
+    def said(self, scenario, body):
+        tools = [tool["name"] for group in body.get("tools") or [] for tool in group.get("functionDeclarations") or []]
+        before = [{"text": text, "thought": True} for text in THOUGHT] if scenario == "thinking" else []
+        calls = [] if self.results(body) else calls_of(scenario, tools, body["contents"])
+        called = [
+            {"functionCall": {"id": f"id{index}", "name": name, "args": json.loads(arguments or "{}")}}
+            for index, (name, arguments) in enumerate(calls)
+        ]
+        if called and before:
+            called[0]["thoughtSignature"] = PROOF
+        return before + (called or [{"text": text} for text in texts(scenario, body, self.results(body))])
+
+    def chunk(self, scenario, parts, finish=None):
+        usage = {"promptTokenCount": 9, "candidatesTokenCount": 5, "totalTokenCount": 14}
+        candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
+        candidate = {**candidate, "finishReason": finish} if finish else candidate
+        return {
+            "candidates": [candidate], "usageMetadata": usage, "modelVersion": f"{scenario}-2026", "responseId": "up",
+        }
+
+    def answer(self, scenario, body):
+        return self.chunk(scenario, self.said(scenario, body), "STOP")
+
+    async def play(self, exchange, scenario):
+        for part in self.said(scenario, exchange.body):
+            await exchange.event(self.chunk(scenario, [part]))
+            await exchange.pause(0.05 if scenario == "slow-stream" else 0)
+        while scenario == "endless":
+            await exchange.event(self.chunk(scenario, [{"text": "on "}]))
+            await exchange.pause(0.02)
+        await exchange.event(self.chunk(scenario, [{"text": ""}], "STOP"))
+
+    async def broken(self, exchange):
+        await exchange.event(self.chunk("broken", [{"text": "half"}]))
+        await exchange.pause(0.1)
+        exchange.cut()
+
+
 async def main():
-    openai, anthropic = OpenAi(), Anthropic()
-    ports = {"openai": await openai.start(), "anthropic": await anthropic.start()}
+    openai, anthropic, gemini = OpenAi(), Anthropic(), Gemini()
+    ports = {"openai": await openai.start(), "anthropic": await anthropic.start(), "gemini": await gemini.start()}
     print(json.dumps(ports), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

@@ -102,7 +102,7 @@ impl Speech {
     }
 
     fn carried(&mut self) -> Option<String> {
-        thoughts::sign(&std::mem::take(&mut self.thoughts))
+        thoughts::sign(&std::mem::take(&mut self.thoughts), self.shows)
     }
 }
 

@@ -37,9 +37,10 @@ pub(super) struct Thought {
     pub proof: Option<String>,
 }
 
-/// What a part's signature says of the thoughts before it; `None` where nothing of them is proven.
-pub(super) fn sign(thoughts: &[Thought]) -> Option<String> {
-    thoughts.iter().find(|thought| thought.proof.is_some())?;
+/// What a part's signature says of the thoughts before it; `None` where the client has seen all there
+/// is to say, or there is nothing.
+pub(super) fn sign(thoughts: &[Thought], are_shown: bool) -> Option<String> {
+    thoughts.iter().find(|thought| thought.proof.is_some() || !are_shown)?;
     let list = serde_json::to_string(thoughts).ok()?;
     Some(STANDARD.encode([TAG, &list].concat()))
 }
@@ -92,7 +93,8 @@ mod tests {
         for own in ["", "Eq4B+/==", "skip_thought_signature_validator", "c2x1aXMxLmcu", "c2x1aXMxLmcuW10x"] {
             assert_eq!(open(own), None, "{own}");
         }
-        assert_eq!(sign(&[thought(Some("a"), None)]), None, "nothing to prove");
+        assert_eq!(sign(&[thought(Some("a"), None)], true), None, "nothing to prove");
+        assert!(sign(&[thought(Some("a"), None)], false).is_some() && sign(&[], false).is_none());
         assert_eq!(STANDARD.encode(TAG), MARK);
     }
 
@@ -108,7 +110,7 @@ mod tests {
         #[test]
         fn thoughts_survive_an_sdk(texts in proptest::collection::vec((proptest::option::of(".{0,20}"), ".{0,20}"), 1..4), pads in any::<bool>()) {
             let all: Vec<Thought> = texts.iter().map(|(text, proof)| thought(text.as_deref(), Some(proof))).collect();
-            let signature = sign(&all).unwrap();
+            let signature = sign(&all, true).unwrap();
             prop_assert!(signature.starts_with(MARK));
             let mut again = URL_SAFE.encode(STANDARD.decode(&signature).unwrap());
             if !pads {
