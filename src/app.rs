@@ -300,9 +300,10 @@ impl Directory for House {
         self.table.load().has_provider(name)
     }
 
-    fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>) -> Vec<Reach> {
+    fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>, body: &[u8]) -> Vec<Reach> {
         let plan = self.table.load().plan(model, pinned, caller);
-        let reach = |route: &Arc<Route>| Reach { provider: Arc::clone(&route.target.provider), keeps: route.keeps() };
+        let reach =
+            |route: &Arc<Route>| Reach { provider: Arc::clone(&route.target.provider), keeps: route.keeps(body) };
         plan.map(|plan| plan.routes.iter().map(reach).collect()).unwrap_or_default()
     }
 

@@ -90,6 +90,10 @@ impl Provider for Azure {
         self.openai().is_bare()
     }
 
+    fn has_custom_tools(&self) -> bool {
+        self.openai().has_custom_tools()
+    }
+
     fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let offer = self.openai().embeddings(model, settings)?;
         let path = path(&offer.path, Some(model), settings).ok()?;

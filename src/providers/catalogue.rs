@@ -155,6 +155,13 @@ pub struct Responses {
     pub keeps: bool,
     /// It counts the tokens of a request (`responses/input_tokens`).
     pub counts: bool,
+    /// The types of tools that a chat can carry and this vendor's Responses cannot: a request with one is
+    /// put as a chat.
+    pub lacks: Vec<String>,
+    /// Top-level fields it refuses.
+    pub drop: Vec<String>,
+    /// It wants an id on everything that a model has said before.
+    pub ids: bool,
     /// Models that know no chat completions.
     pub only: Vec<String>,
     /// Models that take tools in Responses only.
@@ -183,6 +190,8 @@ pub struct Quirks {
     /// It refuses fields that only other vendors have (`cache_control`, `top_k`, reasoning), so a
     /// translated request goes without.
     pub bare: bool,
+    /// It has custom tools; others are given a function for each.
+    pub custom_tools: bool,
     /// It understands the role `developer`; otherwise it is told `system`.
     pub developer: bool,
     /// It refuses `name` in a message.
@@ -515,7 +524,9 @@ mod tests {
         use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
         let of = |name: &str, model: &str| Catalogue::embedded().unwrap().row(name).unwrap().dialects(model);
         assert_eq!(of("vllm", "m"), [OpenAiChat, OpenAiCompletions]);
-        assert_eq!(of("groq", "m"), [OpenAiChat]);
+        assert_eq!(of("cerebras", "m"), [OpenAiChat, OpenAiCompletions]);
+        assert_eq!(of("groq", "m"), [OpenAiChat, OpenAiResponses]);
+        assert_eq!(of("huggingface", "m"), [OpenAiChat]);
         assert_eq!(of("openai", "gpt-5-mini"), [OpenAiChat, OpenAiResponses]);
         assert_eq!(of("openai", "gpt-3.5-turbo-instruct-0914"), [OpenAiCompletions]);
         let row = |name: &str| Catalogue::embedded().unwrap().row(name).unwrap();

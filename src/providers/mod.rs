@@ -80,6 +80,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn is_bare(&self) -> bool {
         false
     }
+    /// Whether its chat completions have custom tools ([`Facts::has_custom_tools`]).
+    fn has_custom_tools(&self) -> bool {
+        false
+    }
     /// The name of a model in a request's body.
     fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> Cow<'a, str> {
         let _ = settings;

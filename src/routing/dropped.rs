@@ -31,7 +31,9 @@ const FIELDS: &[&str] = &[
     "generationConfig.modelConfig",
     "generationConfig.routingConfig",
     "generationConfig.speechConfig",
+    "include",
     "inference_geo",
+    "input[].phase",
     "logit_bias",
     "logprobs",
     "max_completion_tokens",
@@ -98,6 +100,7 @@ const FIELDS: &[&str] = &[
     "top_k",
     "top_logprobs",
     "top_p",
+    "truncation",
     "user",
     "verbosity",
     "web_search_options",
@@ -144,7 +147,8 @@ mod tests {
         let mut count = 0;
         for row in &providers::catalogue().unwrap().rows {
             let of_models = row.models.iter().flat_map(|model| &model.drop);
-            for field in row.quirks.drop.iter().chain(of_models).chain(row.quirks.clamp.keys()) {
+            let of_responses = row.responses.iter().flat_map(|responses| &responses.drop);
+            for field in row.quirks.drop.iter().chain(of_models).chain(of_responses).chain(row.quirks.clamp.keys()) {
                 assert_eq!(label(field), field, "{}", row.name);
                 count += 1;
             }

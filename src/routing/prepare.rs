@@ -78,6 +78,7 @@ impl Source {
             max_output_tokens: route.facts.and_then(|facts| facts.max_output_tokens),
             host: provider.host(),
             is_bare: provider.is_bare(),
+            has_custom_tools: provider.has_custom_tools(),
         };
         let speaks = wanted.as_ref().map_or_else(|| provider.speaks(model), std::slice::from_ref);
         let dialect = if speaks.contains(&self.inbound.dialect) { Some(&self.inbound.dialect) } else { speaks.first() };

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::{known::known, order::Load};
 use crate::{
-    call::{Caller, Connection, Credentials, Limits, Price, Target},
+    call::{Caller, Connection, Credentials, Dialect, Limits, Price, Target},
     config::{BUILTIN, Config, ModelConfig, ProviderConfig, Strategy},
     error::{Error, Result},
     providers::{
@@ -31,6 +31,7 @@ use crate::{
         KeyRing,
         credentials::{self, Kept},
     },
+    wire::json::Object,
 };
 
 /// Ad-hoc targets kept for the next call; further ones are made anew each time.
@@ -365,9 +366,12 @@ impl Table {
 // === impl Route ===
 
 impl Route {
-    /// Whether the provider keeps this model's answers and finds them again by their ids.
-    pub fn keeps(&self) -> bool {
-        self.upstream.provider.keeps_responses(&self.target.model)
+    /// Whether the provider keeps this model's answers and finds them again by their ids, and is asked for
+    /// one by this Responses request as it stands.
+    pub fn keeps(&self, body: &[u8]) -> bool {
+        let (provider, model) = (self.upstream.provider, &self.target.model);
+        provider.keeps_responses(model)
+            && Object::parse(body).is_ok_and(|body| provider.reroute(Dialect::OpenAiResponses, model, &body).is_none())
     }
 
     /// The flat rates, the operator's over the catalogue's.

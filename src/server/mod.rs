@@ -59,7 +59,7 @@ pub trait Directory: Send + Sync {
     fn model_limits(&self, model: &str) -> Limits;
     fn has_provider(&self, name: &str) -> bool;
     /// The targets that may serve a call of this model; none when there is no such model.
-    fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>) -> Vec<Reach>;
+    fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>, body: &[u8]) -> Vec<Reach>;
     /// What signs the ids of answers that a provider keeps. The first signs, all are believed.
     fn id_keys(&self, provider: &str) -> Vec<IdKey>;
     fn settings(&self) -> Settings;

@@ -61,7 +61,7 @@ impl Directory for Fake {
     fn has_provider(&self, name: &str) -> bool {
         name == "lab" || self.reach.iter().any(|target| *target.provider == *name)
     }
-    fn reach(&self, _: &Caller, _: &str, _: Option<&str>) -> Vec<Reach> {
+    fn reach(&self, _: &Caller, _: &str, _: Option<&str>, _: &[u8]) -> Vec<Reach> {
         self.reach.clone()
     }
     fn id_keys(&self, _: &str) -> Vec<IdKey> {

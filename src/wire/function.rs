@@ -11,7 +11,7 @@ use super::losses::Losses;
 use crate::ir::{self, ToolKind};
 
 /// A custom tool's argument.
-const TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+pub(super) const TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 /// No arguments.
 const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
@@ -44,13 +44,17 @@ impl<'a> Tool<'a> {
             (ToolKind::Function, None) => (Cow::Borrowed(description), fixed(NOTHING)),
             (ToolKind::Custom, Some(format)) if format.get().contains("grammar") => {
                 losses.hint("tools[].custom.format");
-                let told = format!("{description}\nFormat of the input: {format}");
-                (Cow::Owned(told.trim_start().to_owned()), fixed(TEXT))
+                (Cow::Owned(with_format(description, format)), fixed(TEXT))
             }
             (ToolKind::Custom, _) => (Cow::Borrowed(description), fixed(TEXT)),
         };
         Self { kind: "function", function: Function { name, description, parameters } }
     }
+}
+
+/// A custom tool's description with the grammar that nothing enforces.
+pub(super) fn with_format(description: &str, format: &RawValue) -> String {
+    format!("{description}\nFormat of the input: {format}").trim_start().to_owned()
 }
 
 /// One of the texts above, which are JSON.

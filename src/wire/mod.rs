@@ -278,6 +278,8 @@ pub struct Facts<'a> {
     pub host: Host,
     /// It takes its dialect's own fields only, and refuses the ones that other vendors share.
     pub is_bare: bool,
+    /// It has custom tools in chat completions, and not functions only.
+    pub has_custom_tools: bool,
 }
 
 /// Who serves a dialect, where that makes a difference to what is taken.

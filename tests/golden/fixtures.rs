@@ -121,7 +121,8 @@ impl Fixture {
         let Some(request) = self.read("request.json") else { return Memo::default() };
         let request = client().decode(&request).unwrap();
         let model = self.model(self.dialect(), &request.model);
-        let facts = Facts { model: &model, stream: request.stream, ..Facts::default() };
+        let has_custom_tools = self.vendor().has_custom_tools();
+        let facts = Facts { model: &model, stream: request.stream, has_custom_tools, ..Facts::default() };
         self.upstream().encode(&request, &facts).unwrap().memo
     }
 

@@ -60,7 +60,8 @@ fn translated(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> String {
 fn encode(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> Result<(String, Encoded)> {
     let request = client().decode(request)?;
     let model = fixture.model(dialect, &request.model);
-    let facts = Facts { model: &model, stream: request.stream, ..Facts::default() };
+    let has_custom_tools = fixture.vendor().has_custom_tools();
+    let facts = Facts { model: &model, stream: request.stream, has_custom_tools, ..Facts::default() };
     let encoded = wire::upstream(dialect).encode(&request, &facts)?;
     Ok((model, encoded))
 }

@@ -36,6 +36,7 @@ mod ollama;
 mod pressure;
 mod protocols;
 mod responses;
+mod responses_rows;
 mod responses_upstream;
 mod security;
 mod streaming;

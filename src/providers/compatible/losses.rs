@@ -57,6 +57,9 @@ pub(super) fn says_nothing(field: &str, json: &str) -> bool {
             crate::wire::json::Object::parse_str(json).is_ok_and(|format| format.get("type").is_some_and(is_text))
         }
         "logprobs" | "store" => json == "false",
+        "truncation" => json == r#""disabled""#,
+        // The gateway asks everybody for it; whoever encrypts nothing has nothing to leave out.
+        "include" => matches!(json, "[]" | r#"["reasoning.encrypted_content"]"#),
         _ => serde_json::from_str::<serde_json::Value>(json).is_ok_and(|value| match value {
             serde_json::Value::Array(items) => items.is_empty(),
             serde_json::Value::Object(members) => members.is_empty(),

@@ -14,6 +14,7 @@ mod fields;
 mod losses;
 mod messages;
 mod output;
+mod responses;
 mod tool_ids;
 
 #[cfg(test)]
@@ -63,8 +64,17 @@ impl Provider for Compatible {
     }
 
     fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {
-        let responses = self.row.responses.as_ref().filter(|_| dialect == Dialect::OpenAiChat)?;
-        responses.is_needed(model, body).then_some(Dialect::OpenAiResponses)
+        let responses = self.row.responses.as_ref()?;
+        match dialect {
+            Dialect::OpenAiChat => responses.is_needed(model, body).then_some(Dialect::OpenAiResponses),
+            Dialect::OpenAiResponses => responses::is_better_a_chat(responses, body).then_some(Dialect::OpenAiChat),
+            Dialect::OpenAiCompletions
+            | Dialect::Anthropic
+            | Dialect::Ollama
+            | Dialect::Gemini
+            | Dialect::Cohere
+            | Dialect::BedrockConverse => None,
+        }
     }
 
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>> {
@@ -89,20 +99,29 @@ impl Provider for Compatible {
         self.row.quirks.bare
     }
 
+    fn has_custom_tools(&self) -> bool {
+        self.row.quirks.custom_tools
+    }
+
     fn adjusts(&self, dialect: Dialect) -> bool {
-        dialect == Dialect::OpenAiChat
+        let has_rules = || self.row.responses.as_ref().is_some_and(responses::has_rules);
+        dialect == Dialect::OpenAiChat || (dialect == Dialect::OpenAiResponses && has_rules())
     }
 
     fn adjust(&self, dialect: Dialect, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
         match dialect {
             Dialect::OpenAiChat => adjust(self.row, facts, body),
             Dialect::OpenAiCompletions => adjust_completions(&self.row.quirks, facts, body),
-            Dialect::OpenAiResponses
-            | Dialect::Anthropic
-            | Dialect::Ollama
-            | Dialect::Gemini
-            | Dialect::Cohere
-            | Dialect::BedrockConverse => Vec::new(),
+            Dialect::OpenAiResponses => {
+                let mut losses = Losses::default();
+                if let Some(responses) = &self.row.responses {
+                    responses::adjust(responses, body, &mut losses);
+                }
+                losses.into_vec()
+            }
+            Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => {
+                Vec::new()
+            }
         }
     }
 

@@ -532,3 +532,51 @@ fn an_agent_is_asked_as_one() {
     assert_eq!(path("digitalocean-agent"), "chat/completions?agent=true");
     assert_eq!(path("digitalocean"), "chat/completions");
 }
+
+/// P2: a Responses request goes as it is, to whoever speaks them; what only OpenAI has goes as a chat where
+/// a chat has it too, unless the vendor itself remembers what came before.
+#[test]
+fn responses_are_put_as_a_chat_where_a_chat_carries_more() {
+    let dialect = |vendor: &str, body: &str| {
+        let object = Object::parse(body.as_bytes()).unwrap();
+        provider(vendor).unwrap().reroute(Dialect::OpenAiResponses, "m", &object)
+    };
+    for (body, chat) in [
+        (r#"{"input":"hi"}"#, false),
+        (r#"{"input":"hi","tools":[]}"#, false),
+        (r#"{"input":"hi","tools":[{"type":"function","name":"custom"},{"type":"web_search"}]}"#, false),
+        (r#"{"input":"say \"custom_tool_call","tools":[{"type":"mcp"}]}"#, false),
+        (r#"{"input":"hi","tools":[{"type":"function"},{"type":"custom"}]}"#, true),
+        (r#"{"input":"hi","tools":[{"type":"namespace"}]}"#, true),
+        (r#"{"input":[{"type":"custom_tool_call_output"}]}"#, true),
+        (r#"{"input":[{"type":"additional_tools"}]}"#, true),
+        (r#"{"previous_response_id":"r","input":"hi","tools":[{"type":"custom"}]}"#, false),
+    ] {
+        for vendor in ["xai", "openrouter", "groq", "fireworks"] {
+            assert_eq!(dialect(vendor, body), chat.then_some(Dialect::OpenAiChat), "{vendor} {body}");
+        }
+        assert_eq!(dialect("openai", body), None);
+    }
+}
+
+#[test]
+fn what_was_said_before_gets_an_id_where_one_is_wanted() {
+    let adjusted = |vendor: &str, body: &str| {
+        let facts = Facts { model: "m", stream: false, ..Facts::default() };
+        let mut edits = Object::parse(body.as_bytes()).unwrap().edit();
+        let losses = provider(vendor).unwrap().adjust(Dialect::OpenAiResponses, &facts, &mut edits);
+        (edits.apply(), losses.into_iter().map(|loss| loss.field).collect::<Vec<_>>())
+    };
+    let body = r#"{"x":1.0,"input":[{"role":"user","content":"a"}, {"role":"assistant","content":"b"},{"type":"reasoning","id":"r"},{"type":"function_call","id":"f"},{"type":"function_call_output"}]}"#;
+    let expected = r#"{"x":1.0,"input":[{"role":"user","content":"a"}, {"role":"assistant","content":"b","id":"msg_1","status":"completed"},{"type":"reasoning","id":"r"},{"type":"function_call","id":"f","status":"completed"},{"type":"function_call_output"}]}"#;
+    assert_eq!(adjusted("openrouter", body), (expected.into(), vec![]));
+    assert_eq!(adjusted("openrouter", r#"{"input":"hi"}"#).0, r#"{"input":"hi"}"#);
+    for vendor in ["openai", "xai", "fireworks", "groq"] {
+        assert_eq!(adjusted(vendor, body), (body.into(), vec![]), "{vendor}");
+    }
+    let asked = r#"{"store":false,"include":["reasoning.encrypted_content"],"truncation":"disabled","input":"hi"}"#;
+    assert_eq!(adjusted("groq", asked), (r#"{"input":"hi"}"#.into(), vec![]));
+    let asked = r#"{"store":true,"include":["message.output_text.logprobs"],"truncation":"auto","input":"hi"}"#;
+    let lost = ["store", "truncation", "include"].map(str::to_owned).to_vec();
+    assert_eq!(adjusted("groq", asked), (r#"{"input":"hi"}"#.into(), lost));
+}

@@ -87,6 +87,8 @@ pub(super) struct Call<'a> {
 pub(super) struct Called {
     pub(super) name: String,
     pub(super) arguments: String,
+    /// It was called as a custom tool, with text.
+    pub(super) is_custom: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -163,7 +165,8 @@ fn broken(data: &[u8]) -> Error {
 
 impl Call<'_> {
     pub(super) fn called(&self) -> Called {
-        self.function.or(self.custom).map(Called::parse).unwrap_or_default()
+        let called = self.function.or(self.custom).map(Called::parse).unwrap_or_default();
+        Called { is_custom: self.function.is_none(), ..called }
     }
 }
 
@@ -173,11 +176,11 @@ impl Called {
     /// An object, or a bare name (Fireworks' type allows it).
     pub(super) fn parse(raw: &RawValue) -> Self {
         if let Ok(name) = serde_json::from_str(raw.get()) {
-            return Self { name, arguments: String::new() };
+            return Self { name, ..Self::default() };
         }
         let function: Function<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
         let arguments = function.arguments.or(function.input).map(json_text).unwrap_or_default();
-        Self { name: function.name.0, arguments }
+        Self { name: function.name.0, arguments, is_custom: false }
     }
 }
 

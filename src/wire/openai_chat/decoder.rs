@@ -8,15 +8,15 @@
 use std::collections::HashSet;
 
 use super::{
-    chunk::{Choice, Chunk, Part, Said},
-    finish, images, in_band, logprobs,
+    chunk::{Called, Choice, Chunk, Part, Said},
+    custom, finish, images, in_band, logprobs,
     think::{Split, Splitter},
     usage,
 };
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Annotation, Delta, Event, Finish, Opening, Usage},
+    ir::{Annotation, Delta, Event, Finish, Opening, ToolKind, Usage},
     wire::{
         Memo, StreamDecoder,
         blocks::{Blocks, Prose},
@@ -49,8 +49,10 @@ struct OpenCall {
     id: String,
     /// `None` while its name has not come.
     block: Option<u32>,
-    /// Arguments that came before the name.
+    /// Arguments that came before the name, or that are a custom tool's text wrapped in an object, which only
+    /// its end lets out.
     held: String,
+    is_wrapped: bool,
 }
 
 fn empty() -> Error {
@@ -148,10 +150,12 @@ impl Decoder {
         self.finished = true;
         self.flush(out);
         self.blocks.close_prose(out);
-        for call in &self.calls {
+        for call in &mut self.calls {
             let Some(index) = call.block else {
                 return Err(Error::BadReply { message: "The upstream called a tool without naming it.".into() });
             };
+            let text = Some(std::mem::take(&mut call.held)).filter(|held| call.is_wrapped && !held.is_empty());
+            out.extend(text.map(|held| Event::Delta { index, delta: Delta::Arguments(custom::text(held)) }));
             out.push(Event::Close { index });
         }
         let reason = finish::settle(reason, !self.calls.is_empty());
@@ -174,12 +178,12 @@ impl Decoder {
             let at = self.find(call.index.0, &call.id.0, &called.name, &touched);
             let at = at.unwrap_or_else(|| self.new_call(call.index.0, &call.id.0));
             touched.insert(at);
-            self.piece(at, called.name, called.arguments, out);
+            self.piece(at, called, out);
         }
         if let Some(raw) = said.function_call {
-            let called = super::chunk::Called::parse(raw);
+            let called = Called::parse(raw);
             let at = if self.calls.is_empty() { self.new_call(None, "") } else { 0 };
-            self.piece(at, called.name, called.arguments, out);
+            self.piece(at, called, out);
         }
         for source in said.images.map(images::read).unwrap_or_default() {
             self.blocks.whole(Opening::Image { source }, None, out);
@@ -294,11 +298,12 @@ impl Decoder {
     }
 
     fn new_call(&mut self, index: Option<u64>, id: &str) -> usize {
-        self.calls.push(OpenCall { index, id: id.into(), block: None, held: String::new() });
+        self.calls.push(OpenCall { index, id: id.into(), block: None, held: String::new(), is_wrapped: false });
         self.calls.len() - 1
     }
 
-    fn piece(&mut self, at: usize, name: String, arguments: String, out: &mut Vec<Event>) {
+    fn piece(&mut self, at: usize, called: Called, out: &mut Vec<Event>) {
+        let Called { name, arguments, is_custom } = called;
         let Some(call) = self.calls.get(at) else { return };
         let block = match call.block {
             Some(block) => block,
@@ -308,9 +313,14 @@ impl Decoder {
                 }
                 return;
             }
-            None => self.open_call(at, name, out),
+            None => self.open_call(at, name, is_custom, out),
         };
-        let held = self.calls.get_mut(at).map(|call| std::mem::take(&mut call.held)).unwrap_or_default();
+        let Some(call) = self.calls.get_mut(at) else { return };
+        if call.is_wrapped {
+            call.held.push_str(&arguments);
+            return;
+        }
+        let held = std::mem::take(&mut call.held);
         for piece in [held, arguments] {
             if !piece.is_empty() {
                 out.push(Event::Delta { index: block, delta: Delta::Arguments(piece) });
@@ -318,7 +328,7 @@ impl Decoder {
         }
     }
 
-    fn open_call(&mut self, at: usize, name: String, out: &mut Vec<Event>) -> u32 {
+    fn open_call(&mut self, at: usize, name: String, is_custom: bool, out: &mut Vec<Event>) -> u32 {
         self.blocks.close_prose(out);
         let name = self.memo.tool_names.get(&name).cloned().unwrap_or(name);
         let id = self.calls.get(at).map(|call| call.id.clone()).unwrap_or_default();
@@ -329,6 +339,7 @@ impl Decoder {
         let index = self.blocks.open(Opening::ToolCall { id, name, kind }, out);
         if let Some(call) = self.calls.get_mut(at) {
             call.block = Some(index);
+            call.is_wrapped = kind == ToolKind::Custom && !is_custom;
         }
         index
     }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod chunk;
+mod custom;
 mod decoder;
 mod encoder;
 mod error;

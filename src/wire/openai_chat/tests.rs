@@ -73,7 +73,7 @@ fn request_round_trip() {
     let body = include_bytes!("../../../tests/fixtures/openai/tools/request.json");
     let request = ClientDialect::decode(&OpenAiChat, body).unwrap();
     insta::assert_debug_snapshot!("request_ir", request);
-    let facts = Facts { model: "gpt-x", stream: true, ..Facts::default() };
+    let facts = Facts { model: "gpt-x", stream: true, has_custom_tools: true, ..Facts::default() };
     let written = UpstreamDialect::encode(&OpenAiChat, &request, &facts).unwrap();
     assert!(written.losses.is_empty(), "{:?}", written.losses);
     let value: Value = serde_json::from_slice(&written.body).unwrap();

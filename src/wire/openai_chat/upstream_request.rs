@@ -8,12 +8,15 @@
 //! Named as losses of meaning: more than one choice, because the canonical answer has no place for
 //! them, and media in a form this dialect has no part for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{names, upstream_messages};
+use super::{custom, names, upstream_messages};
 use crate::{
     error::{Error, Result},
     ir::{self, CacheHint, CacheTtl, Effort, Output, Tool, ToolChoice, ToolKind},
@@ -199,6 +202,9 @@ struct Name {
 
 pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
     let mut losses = losses(request);
+    let memo = memo(&request.tools);
+    let request =
+        if facts.has_custom_tools { Cow::Borrowed(request) } else { custom::as_functions(request, &mut losses) };
     let messages = upstream_messages::encode(&request.messages, &mut losses);
     let has_tools = !request.tools.is_empty();
     let mut body = Body {
@@ -227,7 +233,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         body.bare(&mut losses);
     }
     let body = serde_json::to_vec(&body).map_err(|error| Error::Internal { message: error.to_string() })?;
-    Ok(Encoded { body: body.into(), memo: memo(&request.tools), losses, ..Encoded::default() })
+    Ok(Encoded { body: body.into(), memo, losses, ..Encoded::default() })
 }
 
 impl Body<'_> {

@@ -84,7 +84,7 @@ enum Keeper {
 async fn prepare(server: &Server, mut inbound: Inbound) -> Result<Prepared> {
     inbound.body = compact::expanded(&inbound.body)?;
     let wish = Wish::read(&inbound.body)?;
-    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref());
+    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref(), &inbound.body);
     let follows = wish.previous.as_deref().map(|id| (id, ids::place(id)));
     if let Some((id, Place::There(there))) = &follows {
         follow(server, &mut inbound, id, there)?;
@@ -112,7 +112,7 @@ pub(super) fn follow(server: &Server, inbound: &mut Inbound, id: &str, there: &i
     if !there.is_for(&inbound.caller.name, &server.directory.id_keys(provider)) {
         return Err(unknown(id));
     }
-    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref());
+    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref(), &inbound.body);
     if !reach.iter().any(|target| *target.provider == **provider) {
         let message = format!("The previous response is kept by `{provider}`, which does not serve this model.");
         return Err(Error::invalid(message, "model", "previous_response_elsewhere"));
@@ -202,7 +202,7 @@ fn unknown(id: &str) -> Error {
 pub(super) fn unseal(server: &Server, inbound: &mut Inbound) -> Result<()> {
     let Ok(text) = std::str::from_utf8(&inbound.body) else { return Ok(()) };
     let Some((plain, makers)) = ids::unseal(text) else { return Ok(()) };
-    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref());
+    let reach = server.directory.reach(&inbound.caller, &inbound.model, inbound.pinned.as_deref(), &inbound.body);
     let serves = |maker: &&String| reach.iter().any(|target| *target.provider == ***maker);
     let wanted = |maker: &&String| inbound.origin.as_ref().is_none_or(|origin| **origin == ***maker);
     // The latest decides: what came before it has been said to it already.

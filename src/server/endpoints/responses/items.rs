@@ -223,7 +223,7 @@ mod tests {
                 ),
                 turn(
                     "[]",
-                    r#"[{"type":"reasoning","id":"rs_1","encrypted_content":"at1.x.y"},{"type":"message","id":"c","role":"assistant"}]"#,
+                    r#"[{"type":"reasoning","id":"rs_1","encrypted_content":"at1.x.y"},{"type":"message","id":"c","role":"assistant","phase":"commentary"}]"#,
                 ),
             ],
         };
@@ -238,7 +238,7 @@ mod tests {
                 r#"{"type":"message","content":"1"}"#,
                 r#"{"type":"web_search_call","id":"ws_1"}"#,
                 r#"{"type":"reasoning","encrypted_content":"at1.x.y"}"#,
-                r#"{"type":"message","role":"assistant"}"#,
+                r#"{"type":"message","role":"assistant","phase":"commentary"}"#,
             ]
         );
         assert_eq!(output("nothing"), Vec::<String>::new());

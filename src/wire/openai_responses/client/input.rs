@@ -6,6 +6,8 @@
 //!   only a target can tell whether it is its own (rules R1, P4). An item that only OpenAI can read
 //!   keeps its summary.
 //! - `configuration_update` changes effort or shape from its place on; the last one holds.
+//! - Whether a message was a comment or the answer (`phase`) no other dialect can say: it is left out and
+//!   reported.
 //! - Records of what the vendor did itself (a search, an image) are left out and reported. Items
 //!   that need an answer of their own kind, and references to stored items, are refused by name:
 //!   whoever has the store puts the items in their place before.
@@ -121,6 +123,9 @@ fn message(record: &Record<'_, '_>, request: &mut ir::Request) -> Result<()> {
         "assistant" => Role::Assistant,
         other => return Err(role.path().unsupported(other, ROLES)),
     };
+    if let Some(phase) = record.get("phase") {
+        request.extra.insert("input[].phase".into(), phase.raw().to_owned());
+    }
     let mut blocks = Vec::new();
     parts::decode(&record.require("content")?, &mut blocks)?;
     if role == Role::Assistant {

@@ -238,7 +238,7 @@ fn items_become_turns() {
     ];
     assert_eq!(request.messages, expected);
     assert_eq!((request.reasoning.effort, request.tools[0].name.as_str()), (Some(Effort::Low), "late"));
-    assert_eq!(request.extra.keys().collect::<Vec<_>>(), ["input[10]"]);
+    assert_eq!(request.extra.keys().collect::<Vec<_>>(), ["input[10]", "input[].phase"]);
 }
 
 /// M1: what cannot be used is named by its path.
