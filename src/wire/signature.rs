@@ -69,6 +69,23 @@ pub fn of(block: &Block) -> Option<(Signed, &str)> {
     }
 }
 
+/// Whether it is reasoning that Claude would refuse, wherever it is served: without a proof, or with
+/// another vendor's, which has a colon in it as none of Claude's has.
+pub fn is_unproven(block: &Block) -> bool {
+    let is_foreign = |proof: &str| proof.is_empty() || proof.contains(':');
+    match block {
+        Block::Reasoning { signature, .. } => signature.as_deref().is_none_or(is_foreign),
+        Block::RedactedReasoning { data } => is_foreign(data),
+        Block::Text { .. }
+        | Block::Image { .. }
+        | Block::Document { .. }
+        | Block::Audio { .. }
+        | Block::Refusal { .. }
+        | Block::ToolCall { .. }
+        | Block::ToolResult { .. } => false,
+    }
+}
+
 /// Whether the block is nothing but a signature of a call or a part.
 pub fn is_tied(block: &Block) -> bool {
     matches!(of(block), Some((Signed::Call | Signed::Part, _)))
@@ -111,6 +128,17 @@ mod tests {
         }
         assert!(is_tied(&Signed::Call.block("S")) && !is_tied(&Signed::Thought.block("S")));
         assert!(!is_tied(&Block::Reasoning { text: String::new(), signature: Some("S".into()) }));
+    }
+
+    /// R1: what Claude signed is Claude's, and neither Google's nor an item of OpenAI's is.
+    #[test]
+    fn proofs_of_others_are_none() {
+        let signed = |signature: &str| Block::Reasoning { text: "a".into(), signature: Some(signature.into()) };
+        assert!(!is_unproven(&signed("EvYB+/==")) && !is_unproven(&Block::text("a:b")));
+        assert!(!is_unproven(&Block::RedactedReasoning { data: "Eq==".into() }));
+        for other in ["", "google:call:S", r#"{"type":"reasoning"}"#] {
+            assert!(is_unproven(&signed(other)), "{other}");
+        }
     }
 
     /// R1: another vendor's proofs stay where they are.

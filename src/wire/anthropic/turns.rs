@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::Result,
     ir::{self, Role},
-    wire::{arguments::Arguments, losses::Losses, names::Names},
+    wire::{arguments::Arguments, losses::Losses, names::Names, signature::is_unproven},
 };
 
 const SYSTEM: &str = "system";
@@ -113,20 +113,7 @@ impl<'a> Writer<'a, '_> {
 
     /// Whether a turn's thinking can go back whole.
     fn replays_thinking(&mut self, blocks: &[ir::Block]) -> bool {
-        let unsigned = |block: &ir::Block| match block {
-            ir::Block::Reasoning { signature, .. } => {
-                signature.as_deref().is_none_or(|signature| signature.is_empty() || is_foreign(signature))
-            }
-            ir::Block::RedactedReasoning { data } => is_foreign(data),
-            ir::Block::Text { .. }
-            | ir::Block::Image { .. }
-            | ir::Block::Document { .. }
-            | ir::Block::Audio { .. }
-            | ir::Block::Refusal { .. }
-            | ir::Block::ToolCall { .. }
-            | ir::Block::ToolResult { .. } => false,
-        };
-        if blocks.iter().any(unsigned) {
+        if blocks.iter().any(is_unproven) {
             self.losses.hint("messages[].reasoning_content");
             return false;
         }
@@ -180,12 +167,6 @@ impl<'a> Writer<'a, '_> {
         }
         Ok(())
     }
-}
-
-/// Whether another vendor made this proof: its dialect has marked it, and this vendor's have no
-/// colon.
-fn is_foreign(proof: &str) -> bool {
-    proof.contains(':')
 }
 
 /// Whether the conversation ends in a tool turn whose thinking did not come back: with a budget the

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::Result,
     ir::{self, CacheHint, CacheTtl, Role, ToolKind},
-    wire::{arguments::Arguments, losses::Losses, names::Names},
+    wire::{arguments::Arguments, losses::Losses, names::Names, signature::is_unproven},
 };
 
 const USER: &str = "user";
@@ -116,8 +116,7 @@ impl<'a> Writer<'a, '_> {
 
     /// Whether a turn's reasoning can go back whole.
     fn replays_reasoning(&mut self, blocks: &[ir::Block]) -> bool {
-        let unsigned = |block: &ir::Block| matches!(block, ir::Block::Reasoning { signature, .. } if signature.as_deref().is_none_or(str::is_empty));
-        if blocks.iter().any(unsigned) {
+        if blocks.iter().any(is_unproven) {
             self.losses.hint("messages[].reasoning_content");
             return false;
         }

@@ -445,9 +445,9 @@ fn turns_alternate_and_hold_something() {
 }
 
 proptest! {
-    /// R1: reasoning of any text and signature stands in the request byte for byte, in order.
+    /// R1: reasoning of any text and signature of a model (none has a colon) stands in the request byte for byte, in order.
     #[test]
-    fn signed_reasoning_is_replayed(blocks in proptest::collection::vec((".{0,20}", ".{1,20}", any::<bool>()), 1..6)) {
+    fn signed_reasoning_is_replayed(blocks in proptest::collection::vec((".{0,20}", "[^:]{1,20}", any::<bool>()), 1..6)) {
         let block = |(text, proof, redacted): &(String, String, bool)| {
             if *redacted { Block::RedactedReasoning { data: proof.clone() } } else { thought(text, Some(proof)) }
         };
