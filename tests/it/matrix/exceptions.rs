@@ -1,6 +1,6 @@
 //! What does not work as everything else does, and why. Each is asserted as it is declared.
 
-use super::cell::Feature;
+use super::feature::Feature;
 
 /// How a cell ends, with the reason that users are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +8,10 @@ pub(super) enum Verdict {
     Works,
     /// There is nothing to write it in.
     NoPlace(&'static str),
+    /// 400, and nobody is asked.
+    Refused(&'static str),
+    /// It works, but beside tools the vendor is told of the schema in words.
+    InWords(&'static str),
     /// It works, but the vendor is not asked to think.
     Unasked(&'static str),
     /// It works, but the vendor gets its calls back without what was thought before them.
@@ -27,8 +31,11 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
             | Feature::Parallel
             | Feature::Thinking
             | Feature::Forgotten
+            | Feature::Moved
             | Feature::Image
-            | Feature::Schema,
+            | Feature::Document
+            | Feature::Schema
+            | Feature::Choice,
         ) => Verdict::NoPlace("a completion has a prompt, a text and no place for more"),
         (_, _, Feature::Forgotten) if is_same(client, vendor) && vendor != "DeepSeek chat" => {
             Verdict::Unproven("the client's bytes pass, and nobody adds what it has not kept")
@@ -37,6 +44,11 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
             "Claude under its own name is reached in its own dialect; how to ask an inference profile \
                               that hides its model to think nobody knows (what it thought unasked goes back to it)",
         ),
+        (_, "Cohere" | "Ollama", Feature::Document) => Verdict::Refused("it reads none"),
+        (_, "Cohere" | "Ollama", Feature::Schema) => Verdict::InWords(
+            "beside tools it takes none, so the model is told of it in words, and `response_format` named in `x-sluis-dropped`",
+        ),
+        (_, "Ollama", Feature::Choice) => Verdict::Refused("it cannot be made to call a tool"),
         _ => Verdict::Works,
     }
 }
@@ -55,7 +67,11 @@ impl Verdict {
     pub(super) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Works => None,
-            Self::NoPlace(reason) | Self::Unasked(reason) | Self::Unproven(reason) => Some(reason),
+            Self::NoPlace(reason)
+            | Self::Refused(reason)
+            | Self::InWords(reason)
+            | Self::Unasked(reason)
+            | Self::Unproven(reason) => Some(reason),
         }
     }
 }

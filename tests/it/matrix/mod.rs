@@ -13,8 +13,11 @@
 mod cell;
 mod clients;
 mod exceptions;
+mod feature;
 mod neutral;
 mod page;
+mod talks;
+mod troubles;
 mod vendors;
 
 use std::sync::Arc;

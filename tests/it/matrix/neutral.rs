@@ -12,11 +12,30 @@ pub(super) struct Ask {
     pub(super) question: String,
     pub(super) system: bool,
     pub(super) image: bool,
+    pub(super) document: bool,
     pub(super) tools: bool,
     pub(super) thinking: bool,
     pub(super) schema: bool,
+    pub(super) settings: Settings,
     /// What was told and answered since.
     pub(super) past: Vec<Past>,
+}
+
+/// How an answer shall be made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Settings {
+    pub(super) max_tokens: Option<u64>,
+    pub(super) temperature: Option<f64>,
+    pub(super) choice: Option<Choice>,
+}
+
+/// Whether tools may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    No,
+    Any,
+    /// [`TOOL`] alone.
+    Named,
 }
 
 /// A turn of the model as the client keeps it, and what the client says to it.
@@ -117,6 +136,7 @@ pub(super) struct Heard {
     pub(super) schema: Option<Value>,
     /// Reasoning is asked for.
     pub(super) thinking: bool,
+    pub(super) settings: Settings,
 }
 
 #[derive(Debug, PartialEq)]
@@ -130,6 +150,8 @@ pub(super) enum Part {
     Text(String),
     /// Its media type and data.
     Image(String, String),
+    /// The same of a document.
+    File(String, String),
     /// Reasoning in words.
     Thought(String),
     /// What proves that reasoning is the vendor's own.
@@ -144,6 +166,7 @@ pub(super) const TOOL: &str = "get_weather";
 pub(super) const CLOCK: &str = "get_time";
 pub(super) const THOUGHT: [&str; 2] = ["Two ", "cities."];
 pub(super) const PNG: &str = "iVBORw0KGgo=";
+pub(super) const PDF: &str = "JVBERi0xLjcK";
 /// What every vendor counts, as far as it can.
 pub(super) const USAGE: Usage = Usage { prompt: 12, cached: 4, output: 9 };
 /// The part of the output that was reasoning, where a vendor tells.
@@ -286,10 +309,15 @@ impl Part {
         (!text.is_empty()).then(|| Self::Proof(text.to_owned()))
     }
 
-    /// An image in a data URL.
-    pub(super) fn image(url: &str) -> Self {
-        let (media_type, data) =
-            url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).expect("an image");
-        Self::Image(media_type.into(), data.into())
+    /// What is in a data URL.
+    pub(super) fn url(url: &str) -> Self {
+        let media = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+        let (media_type, data) = media.unwrap_or_else(|| panic!("no data: {url}"));
+        Self::media(media_type, data)
+    }
+
+    pub(super) fn media(media_type: &str, data: &str) -> Self {
+        let (media_type, data) = (media_type.to_owned(), data.to_owned());
+        if media_type.starts_with("image/") { Self::Image(media_type, data) } else { Self::File(media_type, data) }
     }
 }

@@ -1,9 +1,9 @@
 //! The table of `docs/dialects.md`: what works for which pair, and the reasons for what does not.
 
 use super::{
-    cell::Feature,
     clients::CLIENTS,
     exceptions::{Verdict, verdict},
+    feature::Feature,
     vendors::VENDORS,
 };
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{Client, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Finish, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
+        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed,
+        schema, word,
     },
     support::chat_invariants,
 };
@@ -27,12 +28,15 @@ impl Client for Chat {
         if ask.system {
             messages.push(json!({"role": "system", "content": SYSTEM}));
         }
-        let content = if ask.image {
-            let url = format!("data:image/png;base64,{PNG}");
-            json!([{"type": "text", "text": ask.question}, {"type": "image_url", "image_url": {"url": url}}])
-        } else {
-            ask.question.as_str().into()
-        };
+        let mut parts = vec![json!({"type": "text", "text": ask.question})];
+        if ask.image {
+            parts.push(json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}")}}));
+        }
+        if ask.document {
+            let data = format!("data:application/pdf;base64,{PDF}");
+            parts.push(json!({"type": "file", "file": {"filename": "a.pdf", "file_data": data}}));
+        }
+        let content = if parts.len() > 1 { json!(parts) } else { ask.question.as_str().into() };
         messages.push(json!({"role": "user", "content": content}));
         for Past { turn, results, question } in &ask.past {
             messages.push(turn.clone());
@@ -43,7 +47,7 @@ impl Client for Chat {
                 messages.push(json!({"role": "user", "content": question}));
             }
         }
-        let mut body = json!({"model": ask.model, "messages": messages, "max_completion_tokens": 4000});
+        let mut body = json!({"model": ask.model, "messages": messages, "max_completion_tokens": ask.settings.max_tokens.unwrap_or(4000)});
         if ask.stream {
             body["stream"] = true.into();
             body["stream_options"] = json!({"include_usage": true});
@@ -51,6 +55,16 @@ impl Client for Chat {
         if ask.tools {
             body["tools"] = json!([{"type": "function", "function": {"name": TOOL, "parameters": parameters()}},
                 {"type": "function", "function": {"name": CLOCK}}]);
+        }
+        if let Some(temperature) = ask.settings.temperature {
+            body["temperature"] = temperature.into();
+        }
+        if let Some(choice) = ask.settings.choice {
+            body["tool_choice"] = match choice {
+                Choice::No => "none".into(),
+                Choice::Any => "required".into(),
+                Choice::Named => json!({"type": "function", "function": {"name": TOOL}}),
+            };
         }
         if ask.thinking {
             body["reasoning_effort"] = "low".into();

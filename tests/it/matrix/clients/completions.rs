@@ -18,7 +18,11 @@ impl Client for Completions {
     }
 
     fn request(&self, ask: &Ask) -> Value {
-        let mut body = json!({"model": ask.model, "prompt": ask.question, "max_tokens": 4000});
+        let mut body =
+            json!({"model": ask.model, "prompt": ask.question, "max_tokens": ask.settings.max_tokens.unwrap_or(4000)});
+        if let Some(temperature) = ask.settings.temperature {
+            body["temperature"] = temperature.into();
+        }
         if ask.stream {
             body["stream"] = true.into();
             body["stream_options"] = json!({"include_usage": true});

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::Client;
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Finish, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema, word,
+        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema,
+        word,
     },
     support::messages_lifecycle::judge,
 };
@@ -28,6 +29,10 @@ impl Client for Messages {
             let source = json!({"type": "base64", "media_type": "image/png", "data": PNG});
             content.push(json!({"type": "image", "source": source}));
         }
+        if ask.document {
+            let source = json!({"type": "base64", "media_type": "application/pdf", "data": PDF});
+            content.push(json!({"type": "document", "source": source}));
+        }
         let mut messages = vec![json!({"role": "user", "content": content})];
         for Past { turn, results, question } in &ask.past {
             messages.push(json!({"role": "assistant", "content": turn}));
@@ -37,13 +42,23 @@ impl Client for Messages {
             let content = if results == json!([]) { Value::from(*question) } else { results };
             messages.push(json!({"role": "user", "content": content}));
         }
-        let mut body = json!({"model": ask.model, "messages": messages, "max_tokens": 4000, "stream": ask.stream});
+        let mut body = json!({"model": ask.model, "messages": messages, "max_tokens": ask.settings.max_tokens.unwrap_or(4000), "stream": ask.stream});
         if ask.system {
             body["system"] = SYSTEM.into();
         }
         if ask.tools {
             body["tools"] = json!([{"name": TOOL, "input_schema": parameters()},
                 {"name": CLOCK, "input_schema": {"type": "object"}}]);
+        }
+        if let Some(temperature) = ask.settings.temperature {
+            body["temperature"] = temperature.into();
+        }
+        if let Some(choice) = ask.settings.choice {
+            body["tool_choice"] = match choice {
+                Choice::No => json!({"type": "none"}),
+                Choice::Any => json!({"type": "any"}),
+                Choice::Named => json!({"type": "tool", "name": TOOL}),
+            };
         }
         if ask.thinking {
             body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{Client, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Finish, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
+        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed,
+        schema, word,
     },
     support::responses_lifecycle::{check, check_response},
 };
@@ -28,6 +29,10 @@ impl Client for Responses {
             let url = format!("data:image/png;base64,{PNG}");
             content.push(json!({"type": "input_image", "image_url": url, "detail": "auto"}));
         }
+        if ask.document {
+            let data = format!("data:application/pdf;base64,{PDF}");
+            content.push(json!({"type": "input_file", "filename": "a.pdf", "file_data": data}));
+        }
         let mut input = vec![json!({"type": "message", "role": "user", "content": content})];
         for Past { turn, results, question } in &ask.past {
             input.extend(turn.as_array().cloned().unwrap_or_default());
@@ -38,13 +43,23 @@ impl Client for Responses {
             }
         }
         let mut body = json!({"model": ask.model, "input": input, "store": false, "stream": ask.stream,
-            "max_output_tokens": 4000, "include": ["reasoning.encrypted_content"]});
+            "max_output_tokens": ask.settings.max_tokens.unwrap_or(4000), "include": ["reasoning.encrypted_content"]});
         if ask.system {
             body["instructions"] = SYSTEM.into();
         }
         if ask.tools {
             body["tools"] = json!([{"type": "function", "name": TOOL, "parameters": parameters(), "strict": false},
                 {"type": "function", "name": CLOCK, "parameters": {"type": "object", "properties": {}}, "strict": false}]);
+        }
+        if let Some(temperature) = ask.settings.temperature {
+            body["temperature"] = temperature.into();
+        }
+        if let Some(choice) = ask.settings.choice {
+            body["tool_choice"] = match choice {
+                Choice::No => "none".into(),
+                Choice::Any => "required".into(),
+                Choice::Named => json!({"type": "function", "name": TOOL}),
+            };
         }
         if ask.thinking {
             body["reasoning"] = json!({"effort": "low", "summary": "auto"});

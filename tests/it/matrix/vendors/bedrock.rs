@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Vendor, in_order};
 use crate::{
-    matrix::neutral::{Call, Finish, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, pieces, word},
+    matrix::neutral::{
+        Call, Choice, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, pieces, word,
+    },
     support::{Script, bedrock as aws, upstream::Request},
 };
 
@@ -92,6 +94,10 @@ impl Vendor for Converse {
         refusal(trouble, words)
     }
 
+    fn maker(&self) -> &'static str {
+        "Anthropic"
+    }
+
     fn overflow(&self) -> &'static str {
         "Input is too long for requested model."
     }
@@ -111,6 +117,15 @@ impl Vendor for Converse {
             tools: tools.iter().map(|tool| word(tool, "/toolSpec/name")).filter(|name| !name.is_empty()).collect(),
             schema: schema.map(|schema| serde_json::from_str(schema).expect("JSON in a string")),
             thinking: own.get("thinking").is_some_and(|thinking| thinking["type"] != "disabled"),
+            settings: Settings {
+                max_tokens: body["inferenceConfig"]["maxTokens"].as_u64(),
+                temperature: body["inferenceConfig"]["temperature"].as_f64(),
+                choice: match &body["toolConfig"]["toolChoice"] {
+                    choice if choice.get("any").is_some() => Some(Choice::Any),
+                    choice if choice["tool"]["name"] == TOOL => Some(Choice::Named),
+                    _ => None,
+                },
+            },
             ..Heard::default()
         };
         for message in list(&body, "/messages") {
@@ -168,6 +183,11 @@ fn part(block: &Value) -> Vec<Part> {
     match members.keys().next().expect("a member").as_str() {
         "text" => vec![Part::Text(text("/text"))],
         "image" => vec![Part::Image(format!("image/{}", text("/image/format")), text("/image/source/bytes"))],
+        "document" => {
+            assert!(!text("/document/name").is_empty(), "{block}");
+            let media_type = format!("application/{}", text("/document/format"));
+            vec![Part::media(&media_type, &text("/document/source/bytes"))]
+        }
         "reasoningContent" => thought(&block["reasoningContent"]),
         "toolUse" => {
             let arguments = block["toolUse"]["input"].clone();

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::{Vendor, bytes, in_order, provider};
 use crate::{
     matrix::{
-        cell::Feature,
+        feature::Feature,
         neutral::{
-            Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, Turn, USAGE, list, parsed, pieces, word, words,
+            Call, Choice, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, TOOL, Trouble, Turn, USAGE, list,
+            parsed, pieces, word, words,
         },
     },
     support::{
@@ -129,13 +130,14 @@ impl Vendor for Chat {
         let body = request.json();
         if request.path.ends_with("/v1/completions") {
             let turns = vec![Turn::User(Part::text(&word(&body, "/prompt")).into_iter().collect())];
-            return Heard { turns, ..Heard::default() };
+            return Heard { turns, settings: settings(&body), ..Heard::default() };
         }
         assert!(request.path.ends_with("/chat/completions"), "{}", request.path);
         let mut heard = Heard {
             tools: list(&body, "/tools").iter().map(|tool| word(tool, "/function/name")).collect(),
             schema: body.pointer("/response_format/json_schema/schema").cloned(),
             thinking: body.get("reasoning_effort").or(body.get("thinking")).is_some(),
+            settings: settings(&body),
             ..Heard::default()
         };
         for message in list(&body, "/messages") {
@@ -184,6 +186,26 @@ fn read(call: &Value) -> Call {
     Call { id: word(call, "/id"), name: word(call, "/function/name"), arguments }
 }
 
+/// Of a chat, and of a legacy completion as well.
+fn settings(body: &Value) -> Settings {
+    Settings {
+        max_tokens: body.get("max_completion_tokens").or(body.get("max_tokens")).and_then(Value::as_u64),
+        temperature: body["temperature"].as_f64(),
+        choice: choice(&body["tool_choice"], "/function/name"),
+    }
+}
+
+/// OpenAI's words for it; the name stands elsewhere in each dialect of its own.
+pub(super) fn choice(choice: &Value, name: &str) -> Option<Choice> {
+    match choice.as_str() {
+        Some("none") => Some(Choice::No),
+        Some("required") => Some(Choice::Any),
+        Some("auto") => None,
+        Some(other) => panic!("nobody's choice: {other}"),
+        None => (word(choice, name) == TOOL).then_some(Choice::Named),
+    }
+}
+
 /// A string, or parts.
 fn content(content: &Value) -> Vec<Part> {
     let Some(parts) = content.as_array() else {
@@ -191,7 +213,8 @@ fn content(content: &Value) -> Vec<Part> {
     };
     let part = |part: &Value| match part["type"].as_str().expect("a type") {
         "text" => Part::Text(word(part, "/text")),
-        "image_url" => Part::image(&word(part, "/image_url/url")),
+        "image_url" => Part::url(&word(part, "/image_url/url")),
+        "file" => Part::url(&word(part, "/file/file_data")),
         other => panic!("a part nobody sent: {other}"),
     };
     parts.iter().map(part).collect()

@@ -11,7 +11,9 @@ use super::{
     in_order, provider,
 };
 use crate::{
-    matrix::neutral::{Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, pieces, word},
+    matrix::neutral::{
+        Call, Choice, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, pieces, word,
+    },
     support::{
         Script,
         anthropic::{delta, end, error, event, message_start, start, stop},
@@ -118,6 +120,10 @@ impl Vendor for Claude {
         Script::body(status, &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
     }
 
+    fn maker(&self) -> &'static str {
+        "Anthropic"
+    }
+
     fn overflow(&self) -> &'static str {
         match self.0 {
             Place::Anthropic | Place::Vertex => "prompt is too long: 210000 tokens > 200000 maximum",
@@ -219,6 +225,16 @@ fn read(body: &Value) -> Heard {
         tools: list(body, "/tools").iter().map(|tool| word(tool, "/name")).collect(),
         schema: body.pointer("/output_config/format/schema").cloned(),
         thinking: body.pointer("/thinking/type").is_some_and(|kind| kind != "disabled"),
+        settings: Settings {
+            max_tokens: body["max_tokens"].as_u64(),
+            temperature: body["temperature"].as_f64(),
+            choice: match body.pointer("/tool_choice/type").and_then(Value::as_str) {
+                Some("none") => Some(Choice::No),
+                Some("any") => Some(Choice::Any),
+                Some("tool") => (body["tool_choice"]["name"] == TOOL).then_some(Choice::Named),
+                Some(_) | None => None,
+            },
+        },
         ..Heard::default()
     };
     for message in list(body, "/messages") {
@@ -239,7 +255,7 @@ fn part(block: &Value) -> Vec<Part> {
     let text = |path: &str| word(block, path);
     match block["type"].as_str().expect("a type") {
         "text" => vec![Part::Text(text("/text"))],
-        "image" => vec![Part::Image(text("/source/media_type"), text("/source/data"))],
+        "image" | "document" => vec![Part::media(&text("/source/media_type"), &text("/source/data"))],
         "thinking" => {
             assert!(block["thinking"].is_string() && block["signature"].is_string(), "{block}");
             Part::thought(&text("/thinking")).into_iter().chain(Part::proof(&text("/signature"))).collect()

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Vendor, bytes, in_order, provider};
 use crate::{
-    matrix::neutral::{Call, Finish, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, parsed, pieces, word, words},
+    matrix::neutral::{
+        Call, Choice, Finish, Heard, Part, Say, Settings, THOUGHT, Trouble, USAGE, list, parsed, pieces, word, words,
+    },
     support::{Script, upstream::Request},
 };
 
@@ -102,6 +104,17 @@ impl Vendor for Cohere {
             tools: list(&body, "/tools").iter().map(|tool| word(tool, "/function/name")).collect(),
             schema: body.pointer("/response_format/json_schema").cloned(),
             thinking: body.pointer("/thinking/type").is_some_and(|kind| kind == "enabled"),
+            settings: Settings {
+                max_tokens: body["max_tokens"].as_u64(),
+                temperature: body["temperature"].as_f64(),
+                // A name is said by offering no other tool.
+                choice: match (body["tool_choice"].as_str(), list(&body, "/tools").len()) {
+                    (Some("NONE"), _) => Some(Choice::No),
+                    (Some("REQUIRED"), 1) => Some(Choice::Named),
+                    (Some("REQUIRED"), _) => Some(Choice::Any),
+                    _ => None,
+                },
+            },
             ..Heard::default()
         };
         for message in list(&body, "/messages") {
@@ -156,7 +169,7 @@ fn content(content: &Value) -> Vec<Part> {
     let part = |part: &Value| match part["type"].as_str().expect("a type") {
         "text" => Part::Text(word(part, "/text")),
         "thinking" => Part::Thought(word(part, "/thinking")),
-        "image_url" => Part::image(&word(part, "/image_url/url")),
+        "image_url" => Part::url(&word(part, "/image_url/url")),
         "document" => Part::Text(word(part, "/document/data")),
         other => panic!("a part nobody sent: {other}"),
     };

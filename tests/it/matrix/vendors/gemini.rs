@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Vendor, provider};
 use crate::{
-    matrix::neutral::{Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, word},
+    matrix::neutral::{
+        Call, Choice, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, word,
+    },
     support::{
         Script,
         gemini::{error, event},
@@ -91,6 +93,10 @@ impl Vendor for Gemini {
         }
     }
 
+    fn maker(&self) -> &'static str {
+        "Google"
+    }
+
     fn overflow(&self) -> &'static str {
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
     }
@@ -100,12 +106,22 @@ impl Vendor for Gemini {
         let body = request.json();
         let tools =
             list(&body, "/tools").iter().flat_map(|tool| list(tool, "/functionDeclarations")).collect::<Vec<_>>();
-        let config = &body["generationConfig"];
+        let (config, calling) = (&body["generationConfig"], &body["toolConfig"]["functionCallingConfig"]);
         let mut heard = Heard {
             system: list(&body, "/systemInstruction/parts").iter().map(|part| word(part, "/text")).collect(),
             tools: tools.iter().map(|tool| word(tool, "/name")).collect(),
             schema: config.get("responseJsonSchema").or(config.get("responseSchema")).cloned(),
             thinking: config["thinkingConfig"]["includeThoughts"] == true,
+            settings: Settings {
+                max_tokens: config["maxOutputTokens"].as_u64(),
+                temperature: config["temperature"].as_f64(),
+                choice: match calling["mode"].as_str() {
+                    Some("NONE") => Some(Choice::No),
+                    Some("ANY") if calling["allowedFunctionNames"] == json!([TOOL]) => Some(Choice::Named),
+                    Some("ANY") => Some(Choice::Any),
+                    Some(_) | None => None,
+                },
+            },
             ..Heard::default()
         };
         for content in list(&body, "/contents") {
@@ -185,7 +201,7 @@ fn part(part: &Value) -> Vec<Part> {
         let said = output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned);
         parts.push(Part::Result(word(response, "/id"), said));
     } else if let Some(data) = part.get("inlineData") {
-        parts.push(Part::Image(word(data, "/mimeType"), word(data, "/data")));
+        parts.push(Part::media(&word(data, "/mimeType"), &word(data, "/data")));
     } else {
         panic!("a part nobody sent: {part}");
     }

@@ -12,7 +12,7 @@ mod responses;
 use serde_json::Value;
 
 use super::{
-    cell::Feature,
+    feature::Feature,
     neutral::{Heard, Part, Say, Trouble},
 };
 use crate::support::{Script, http, upstream::Request};
@@ -60,6 +60,10 @@ pub(super) trait Vendor: Sync {
     fn features(&self) -> &'static [Feature] {
         &Feature::ALL
     }
+    /// Whose models it has, where somebody else has them too.
+    fn maker(&self) -> &'static str {
+        ""
+    }
     /// Whether it says that a policy ended an answer.
     fn filters(&self) -> bool {
         true
@@ -84,6 +88,10 @@ pub(super) const VENDORS: [&dyn Vendor; 11] = [
     &ollama::Ollama,
     &chat::DEEPSEEK,
 ];
+
+/// Whose conversations are taken up by others: three that prove their reasoning, each in its own way,
+/// and one that does not.
+pub(super) const ORIGINS: [&dyn Vendor; 4] = [&chat::OPEN, &responses::Responses, &claude::ANTHROPIC, &gemini::GEMINI];
 
 /// A provider under a key.
 fn provider(name: &str, kind: &str, url: &str) -> String {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Vendor, in_order, provider};
 use crate::{
-    matrix::neutral::{Call, Finish, Heard, Part, Say, THOUGHT, Trouble, USAGE, list, word},
+    matrix::neutral::{Call, Finish, Heard, Part, Say, Settings, THOUGHT, Trouble, USAGE, list, word},
     support::{Script, upstream::Request},
 };
 
@@ -80,6 +80,11 @@ impl Vendor for Ollama {
             tools: list(&body, "/tools").iter().map(|tool| word(tool, "/function/name")).collect(),
             schema: body.get("format").cloned(),
             thinking: body.get("think").is_some_and(|think| *think != false),
+            settings: Settings {
+                max_tokens: body["options"]["num_predict"].as_u64(),
+                temperature: body["options"]["temperature"].as_f64(),
+                choice: None,
+            },
             ..Heard::default()
         };
         for message in list(&body, "/messages") {

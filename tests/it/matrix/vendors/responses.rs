@@ -3,9 +3,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, bytes, chat::OPEN, in_order, provider};
+use super::{
+    Vendor, bytes,
+    chat::{OPEN, choice},
+    in_order, provider,
+};
 use crate::{
-    matrix::neutral::{Call, Finish, Heard, Part, REASONING, Say, THOUGHT, Trouble, USAGE, list, parsed, word, words},
+    matrix::neutral::{
+        Call, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, Trouble, USAGE, list, parsed, word, words,
+    },
     support::{Script, upstream::Request},
 };
 
@@ -82,6 +88,11 @@ impl Vendor for Responses {
             tools: list(&body, "/tools").iter().map(|tool| word(tool, "/name")).collect(),
             schema: body.pointer("/text/format/schema").cloned(),
             thinking: body.pointer("/reasoning/effort").is_some(),
+            settings: Settings {
+                max_tokens: body["max_output_tokens"].as_u64(),
+                temperature: body["temperature"].as_f64(),
+                choice: choice(&body["tool_choice"], "/name"),
+            },
             ..Heard::default()
         };
         for item in list(&body, "/input") {
@@ -218,7 +229,8 @@ fn content(content: &Value) -> Vec<Part> {
     };
     let part = |part: &Value| match part["type"].as_str().expect("a type") {
         "input_text" | "output_text" => Part::Text(word(part, "/text")),
-        "input_image" => Part::image(&word(part, "/image_url")),
+        "input_image" => Part::url(&word(part, "/image_url")),
+        "input_file" => Part::url(&word(part, "/file_data")),
         other => panic!("a part nobody sent: {other}"),
     };
     parts.iter().map(part).collect()
