@@ -167,6 +167,15 @@ pub(super) fn count_contents(head: &Head<'_>, body: &[u8]) -> Result<Probe> {
     Ok(Probe { model, stream: false, include_usage: false, estimate: Estimate::default() })
 }
 
+/// Reads the head fields of Gemini's questions for embeddings ("Embeddings", read November 2026). What
+/// they hold is read where it is embedded.
+pub(super) fn embed_contents(head: &Head<'_>, body: &[u8]) -> Result<Probe> {
+    let (model, _) = method(head.id)?;
+    Object::parse(body)?;
+    let estimate = Estimate { prompt: prompt_tokens(body, in_source), output: 0 };
+    Ok(Probe { model, stream: false, include_usage: false, estimate })
+}
+
 /// The model a path names, and what is asked of it. Models have colons too: the last one decides.
 pub(super) fn method(id: Option<&str>) -> Result<(String, &str)> {
     let (model, method) = id.and_then(|id| id.rsplit_once(':')).unwrap_or_default();

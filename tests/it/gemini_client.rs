@@ -553,3 +553,30 @@ async fn prompts_are_counted() {
     let reply = count("builtin/echo", &json!({})).await;
     assert_eq!(reply.json()["error"]["status"], "INVALID_ARGUMENT");
 }
+
+/// N1: texts in Google's form, to Google as to others; digits stay, and what has no place is named.
+#[tokio::test]
+async fn texts_are_embedded() {
+    let own =
+        Upstream::scripted([Script::json(200, &json!({"embeddings": [{"values": [0.5]}, {"values": [1.5]}]}))]).await;
+    let vectors = br#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[-0.0,1.50]}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}"#;
+    let other = Upstream::scripted([Script::body(200, &[("content-type", "application/json")], vectors)]).await;
+    let gateway = Gateway::start(&format!("{}{}", openai(&other), provider("gem", "gemini", &own))).await;
+    let part = |text: &str| json!({"content": {"parts": [{"text": text}]}, "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2});
+    let batch = json!({"requests": [part("a"), part("b")]});
+    let path = "/v1beta/models/gem/gemini-embedding-2:batchEmbedContents";
+    let reply = post(&gateway, path, batch.to_string().as_bytes()).await.whole().await;
+    assert_eq!(reply.json()["embeddings"], json!([{"values": [0.5]}, {"values": [1.5]}]), "{}", reply.text());
+    let sent = own.request(0);
+    assert_eq!(sent.path, "/v1/models/gemini-embedding-2:batchEmbedContents");
+    let expected = json!({"model": "models/gemini-embedding-2", "content": {"parts": [{"text": "b"}]}, "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 2});
+    assert_eq!(sent.json()["requests"][1], expected);
+    let path = "/v1beta/models/up/m:embedContent";
+    let reply = post(&gateway, path, part("a").to_string().as_bytes()).await.whole().await;
+    assert_eq!(reply.text(), r#"{"embedding":{"values":[-0.0,1.50]},"usageMetadata":{"promptTokenCount":3}}"#);
+    assert_eq!(reply.header("x-sluis-dropped"), Some("task_type"));
+    assert_eq!(other.request(0).text(), r#"{"model":"m","input":["a"],"dimensions":2}"#);
+    let reply = post(&gateway, path, b"{}").await.whole().await;
+    assert_eq!((reply.status, &reply.json()["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
+    assert_eq!(gateway.metric("", "sluis_requests_total", "endpoint=\"embeddings\"").await, 3.0);
+}

@@ -11,7 +11,7 @@ use http::HeaderMap;
 
 use super::{Readied, Walk};
 use crate::{
-    call::{Reply, ReplyBody, Tally},
+    call::{Dialect, Reply, ReplyBody, Tally},
     error::{Error, Result},
     ir::{EmbeddingRequest, Embeddings, Usage},
     routing::{
@@ -19,7 +19,7 @@ use crate::{
         table::Route,
     },
     wire::{
-        self,
+        self, Loss, Weight,
         embeddings::{Format, openai},
         json,
     },
@@ -27,6 +27,8 @@ use crate::{
 
 /// Requests of one call that are under way together.
 const AT_ONCE: usize = 4;
+/// What only a client of Google's asks for, and a vendor of OpenAI's dialect knows nothing of.
+const GOOGLES: [&str; 2] = ["task_type", "title"];
 
 /// What one target is asked.
 #[derive(Debug)]
@@ -68,6 +70,10 @@ impl Source {
                 let mut edits = json::Object::parse(&body)?.edit();
                 prepare::name(route, &mut edits);
                 losses.extend(provider.adjust_embeddings(&mut edits));
+                if self.inbound.dialect == Dialect::Gemini {
+                    let lost = GOOGLES.into_iter().filter(|field| edits.remove(field));
+                    losses.extend(lost.map(|field| Loss { field: field.into(), weight: Weight::Hint }));
+                }
                 body = edits.into_bytes(&body);
             }
             let request = self.request_to(route, dialect, &offer.path, body, HeaderMap::new())?;

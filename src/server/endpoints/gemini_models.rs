@@ -1,7 +1,7 @@
 //! The list of models in Gemini's form, page by page ("Models", ai.google.dev/api, read November 2026).
 //!
-//! What nobody knows is left out. Every model is said to take what the gateway does for any of them:
-//! answers, streams included, and counts of tokens.
+//! What nobody knows is left out. A model that makes embeddings is said to do that, every other one what
+//! the gateway does for any of them: answers, streams included, and counts of tokens.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -15,7 +15,8 @@ use crate::{
 /// How many a page has when nobody asks, and at most.
 const USUAL: usize = 50;
 const MOST: usize = 1000;
-const METHODS: &[&str] = &["generateContent", "countTokens"];
+const ANSWERS: &[&str] = &["generateContent", "countTokens"];
+const EMBEDS: &[&str] = &["embedContent", "batchEmbedContents"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,13 +85,14 @@ fn window(query: &str) -> Result<(usize, Option<String>)> {
 
 impl<'a> Model<'a> {
     fn of(entry: &'a ModelEntry) -> Self {
+        let can = |ability: &str| entry.capabilities.iter().any(|known| known == ability);
         Self {
             name: format!("models/{}", entry.id),
             display_name: &entry.id,
             input_token_limit: entry.context_window,
             output_token_limit: entry.max_output_tokens,
-            supported_generation_methods: METHODS,
-            thinking: entry.capabilities.iter().any(|ability| ability == "reasoning"),
+            supported_generation_methods: if can("embeddings") { EMBEDS } else { ANSWERS },
+            thinking: can("reasoning"),
         }
     }
 }

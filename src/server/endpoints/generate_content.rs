@@ -1,5 +1,6 @@
-//! `POST /v1beta/models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens` (Gemini's
-//! API reference, "Generating content" and "Counting tokens", read November 2026).
+//! `POST /v1beta/models/{model}:METHOD` for `generateContent`, `streamGenerateContent`, `countTokens`,
+//! `embedContent` and `batchEmbedContents` (Gemini's API reference, "Generating content", "Counting
+//! tokens" and "Embeddings", read November 2026).
 //!
 //! The path says what the body of other dialects does: the model, and whether the answer is streamed. A
 //! stream is one of events with `alt=sse`, as the vendor's SDKs ask for it, else a JSON array.
@@ -14,6 +15,7 @@ use axum::{
     response::Response,
 };
 use http::Uri;
+use tower::ServiceExt;
 
 use super::{
     PlaceResult,
@@ -21,12 +23,13 @@ use super::{
     refuse,
 };
 use crate::{
+    call::{Answer, AnswerBody, Failure, Inbound},
     error::Error,
     server::{Server, probe},
     telemetry,
     wire::gemini::{
         Gemini,
-        client::{Listed, counted},
+        client::{Listed, counted, embed},
     },
 };
 
@@ -40,39 +43,83 @@ static LIST: Endpoint =
 static COUNT: Endpoint =
     Endpoint { counted_as: telemetry::Endpoint::CountTokens, dialect: &Gemini, probe: probe::count_contents };
 
+static EMBED: Endpoint =
+    Endpoint { counted_as: telemetry::Endpoint::Embeddings, dialect: &Gemini, probe: probe::embed_contents };
+
+/// What a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Generate,
+    Stream { as_array: bool },
+    Count,
+    Embed { is_batch: bool },
+}
+
 pub(in crate::server) async fn call(
     State(server): State<Arc<Server>>,
     found: PlaceResult,
     request: Request,
 ) -> Response {
     let id = found.as_ref().ok().and_then(|Path(place)| place.id.as_deref());
-    let Some(endpoint) = endpoint(id, request.uri()) else {
+    let Some(method) = Method::of(id, request.uri()) else {
         let path = request.uri().path();
         let error = Error::RouteNotFound { method: request.method().to_string(), path: path.into() };
         return refuse(path, request.headers(), error);
     };
-    let exchange = Exchange::begin(endpoint, server, request.headers());
+    let exchange = Exchange::begin(method.endpoint(), Arc::clone(&server), request.headers());
     let inbound = exchange.read(found, request).await.and_then(|mut inbound| {
-        if inbound.endpoint == telemetry::Endpoint::CountTokens {
-            inbound.body = counted(&inbound.body)?;
+        match method {
+            Method::Generate | Method::Stream { .. } => {}
+            Method::Count => inbound.body = counted(&inbound.body)?,
+            Method::Embed { is_batch: false } => inbound.body = embed::one(&inbound.body, &inbound.model)?,
+            Method::Embed { is_batch: true } => inbound.body = embed::many(&inbound.body, &inbound.model)?,
         }
         Ok(inbound)
     });
-    match inbound {
-        Ok(inbound) => exchange.run(inbound).await,
-        Err(error) => exchange.refuse(error),
+    match (inbound, method) {
+        (Ok(inbound), Method::Embed { is_batch }) => {
+            exchange.serve(false, Box::pin(embedded(server, inbound, is_batch))).await
+        }
+        (Ok(inbound), Method::Generate | Method::Stream { .. } | Method::Count) => exchange.run(inbound).await,
+        (Err(error), _) => exchange.refuse(error),
     }
 }
 
-/// By the method behind the model's name; `None` for one that is not served.
-fn endpoint(id: Option<&str>, uri: &Uri) -> Option<&'static Endpoint> {
-    let (_, method) = probe::method(id).ok()?;
-    match method {
-        "generateContent" => Some(&GENERATE),
-        "streamGenerateContent" if wants_events(uri.query()) => Some(&GENERATE),
-        "streamGenerateContent" => Some(&LIST),
-        "countTokens" => Some(&COUNT),
-        _ => None,
+/// What comes back is in OpenAI's form, as the question was.
+async fn embedded(server: Arc<Server>, inbound: Inbound, is_batch: bool) -> Result<Answer, Failure> {
+    let Answer { notes, body } = server.front.clone().oneshot(inbound).await?;
+    let AnswerBody::Whole(bytes) = body else {
+        return Err(Failure { error: Error::Internal { message: "embeddings were streamed".into() }, notes });
+    };
+    match embed::answer(&bytes, is_batch) {
+        Ok(bytes) => Ok(Answer { notes, body: AnswerBody::Whole(bytes) }),
+        Err(error) => Err(Failure { error, notes }),
+    }
+}
+
+// === impl Method ===
+
+impl Method {
+    /// By what stands behind the model's name; `None` for what is not served.
+    fn of(id: Option<&str>, uri: &Uri) -> Option<Self> {
+        let (_, method) = probe::method(id).ok()?;
+        match method {
+            "generateContent" => Some(Self::Generate),
+            "streamGenerateContent" => Some(Self::Stream { as_array: !wants_events(uri.query()) }),
+            "countTokens" => Some(Self::Count),
+            "embedContent" => Some(Self::Embed { is_batch: false }),
+            "batchEmbedContents" => Some(Self::Embed { is_batch: true }),
+            _ => None,
+        }
+    }
+
+    fn endpoint(self) -> &'static Endpoint {
+        match self {
+            Self::Generate | Self::Stream { as_array: false } => &GENERATE,
+            Self::Stream { as_array: true } => &LIST,
+            Self::Count => &COUNT,
+            Self::Embed { .. } => &EMBED,
+        }
     }
 }
 
@@ -88,17 +135,20 @@ mod tests {
     /// The method is what follows the last colon, the form of a stream what the query says.
     #[test]
     fn paths_lead_to_their_endpoints() {
-        let leads = |id: &str, query: &str| {
-            let uri = Uri::try_from(format!("/x?{query}")).unwrap();
-            endpoint(Some(id), &uri)
-                .map(|found| (found.counted_as.name(), found.dialect.stream_type().contains("event")))
-        };
-        let (generate, count) = ("generate_content", "count_tokens");
-        assert_eq!(leads("lab/org/qwen3:4b:generateContent", ""), Some((generate, true)));
-        assert_eq!(leads("m:streamGenerateContent", "key=x&alt=sse"), Some((generate, true)));
-        assert_eq!(leads("m:streamGenerateContent", "$alt=sse"), Some((generate, true)));
-        assert_eq!(leads("m:streamGenerateContent", "alt=json"), Some((generate, false)));
-        assert_eq!(leads("m:countTokens", ""), Some((count, true)));
+        let leads = |id: &str, query: &str| Method::of(Some(id), &Uri::try_from(format!("/x?{query}")).unwrap());
+        for (id, query, method) in [
+            ("lab/org/qwen3:4b:generateContent", "", Method::Generate),
+            ("m:streamGenerateContent", "key=x&alt=sse", Method::Stream { as_array: false }),
+            ("m:streamGenerateContent", "$alt=sse", Method::Stream { as_array: false }),
+            ("m:streamGenerateContent", "alt=json", Method::Stream { as_array: true }),
+            ("m:countTokens", "", Method::Count),
+            ("m:embedContent", "", Method::Embed { is_batch: false }),
+            ("m:batchEmbedContents", "", Method::Embed { is_batch: true }),
+        ] {
+            assert_eq!(leads(id, query), Some(method), "{id} {query}");
+        }
+        let form = |as_array| Method::Stream { as_array }.endpoint().dialect.stream_type();
+        assert!(form(true).starts_with("application/json") && form(false).starts_with("text/event-stream"));
         for nowhere in ["m", "m:", ":generateContent", "m:predict", "m:generateContent:4b"] {
             assert_eq!(leads(nowhere, "alt=sse"), None, "{nowhere}");
         }

@@ -248,6 +248,12 @@ def test_count_tokens(client, upstream):
     assert 0 < count("Tell me.") < count("Tell me, and tell me all of it. " * 20)
 
 
+def test_embeddings(client):
+    answer = client.models.embed_content(model="builtin/echo", contents=["a ship", "a lock"])
+    first, second = answer.embeddings
+    assert len(first.values) == len(second.values) > 8 and first.values != second.values
+
+
 def test_models(client):
     names = [model.name for model in client.models.list(config={"page_size": 2})]
     assert "models/builtin/echo" in names and len(names) == len(set(names))

@@ -4,7 +4,8 @@
 //! `config`), under either spelling of its names (`fields`). An answer is put together by `speech`,
 //! part by part, and written whole by `response` or chunk by chunk by `encoder`. Where the upstream
 //! speaks the dialect too, `relay` lets its bytes pass, and `mend` takes out of the request what
-//! Google would refuse. What other vendors sign travels in `thoughtSignature` (`thoughts`).
+//! Google would refuse. What other vendors sign travels in `thoughtSignature` (`thoughts`). Embeddings
+//! are a matter of their own (`embed`).
 //!
 //! The vendor streams in two forms, one behind `alt=sse` and a JSON array without it; [`Listed`] is
 //! the dialect in the second one.
@@ -18,6 +19,7 @@ mod answer;
 mod array;
 mod config;
 mod contents;
+pub mod embed;
 mod encoder;
 mod error;
 mod fields;
