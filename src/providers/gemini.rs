@@ -14,11 +14,15 @@ use crate::{
     call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
     wire::{
+        Facts, Loss, Weight,
         count::{self, CountOffer},
         embeddings::Format,
+        json::Edits,
     },
 };
 
+/// Members of a request that only Vertex AI knows, in either spelling.
+const CLOUDS: &[&str] = &["labels", "modelArmorConfig", "model_armor_config"];
 /// Texts that one request may hold.
 const EMBEDDING_BATCH: usize = 100;
 
@@ -59,9 +63,20 @@ impl Provider for Gemini {
         Some(EmbeddingOffer { format: Format::Gemini, path: path.into(), batch: EMBEDDING_BATCH })
     }
 
+    /// What only Vertex AI takes is refused here with the whole request.
+    fn adjust(&self, dialect: Dialect, _: &Facts<'_>, body: &mut Edits<'_>) -> Vec<Loss> {
+        if dialect == Dialect::Gemini { leave_out(CLOUDS, body) } else { Vec::new() }
+    }
+
     fn refine(&self, error: UpstreamError) -> UpstreamError {
         compatible::refine(&self.row.errors, error)
     }
+}
+
+/// Takes members out of a body, and names them.
+pub(super) fn leave_out(names: &[&str], body: &mut Edits<'_>) -> Vec<Loss> {
+    let gone = names.iter().filter(|name| body.remove(name));
+    gone.map(|name| Loss { field: (*name).into(), weight: Weight::Hint }).collect()
 }
 
 /// The path of a call, behind the version.
@@ -106,6 +121,17 @@ mod tests {
         assert_eq!(request.headers()["x-goog-api-key"], "AIza-1");
         assert!(request.headers()["x-goog-api-key"].is_sensitive());
         assert!(!request.headers().contains_key("authorization"));
+    }
+
+    /// P2: what only the other of Google's hosts takes is left out and named; all else stays.
+    #[test]
+    fn what_only_the_cloud_takes_is_left_out() {
+        let body = r#"{"labels":{"a":"b"},"contents":[1.0],"model_armor_config":{}}"#;
+        let mut edits = crate::wire::json::Object::parse(body.as_bytes()).unwrap().edit();
+        let provider = providers::provider("gemini").unwrap();
+        let losses = provider.adjust(Dialect::Gemini, &Facts::default(), &mut edits);
+        let names: Vec<&str> = losses.iter().map(|loss| loss.field.as_str()).collect();
+        assert_eq!((edits.apply().as_str(), names), (r#"{"contents":[1.0]}"#, vec!["labels", "model_armor_config"]));
     }
 
     /// X3.

@@ -21,17 +21,24 @@ use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, Uri};
+use memchr::memmem;
 use secrecy::ExposeSecret;
 
 use super::{
     Ask, Credential, EmbeddingOffer, Grant, Provider,
     catalogue::{Catalogue, Row},
-    compatible, segment,
+    compatible,
+    gemini::leave_out,
+    segment,
 };
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Error, Result, UpstreamError},
-    wire::{Facts, Host, Loss, Weight, embeddings::Format, json::Edits},
+    wire::{
+        Facts, Host, Loss, Weight,
+        embeddings::Format,
+        json::{Edits, Object},
+    },
 };
 
 const CHAT: &str = "endpoints/openapi/chat/completions";
@@ -40,6 +47,12 @@ const ANTHROPIC_VERSION: &str = r#""vertex-2023-10-16""#;
 /// Stands for a project that the credentials will name.
 const UNKNOWN_PROJECT: &str = "-";
 const BETA: &str = "anthropic-beta";
+/// Where a tier is asked for.
+const TIER: &str = "x-vertex-ai-llm-shared-request-type";
+/// The same in the body of the Gemini API, in either spelling.
+const TIERS: [&str; 2] = ["serviceTier", "service_tier"];
+/// Members of a request that only the Gemini API knows.
+const VENDORS: &[&str] = &["store"];
 /// Texts that one `predict` of the older embedding models may hold.
 const PREDICT_BATCH: usize = 250;
 
@@ -209,11 +222,11 @@ impl Provider for Vertex {
             (Dialect::OpenAiChat, Maker::Google(_) | Maker::Tuned(_) | Maker::Anthropic(_) | Maker::Other) => {
                 compatible::adjust(self.row, facts, body)
             }
+            (Dialect::Gemini, _) => leave_out(VENDORS, body),
             (
                 Dialect::OpenAiCompletions
                 | Dialect::OpenAiResponses
                 | Dialect::Ollama
-                | Dialect::Gemini
                 | Dialect::Cohere
                 | Dialect::BedrockConverse,
                 _,
@@ -223,6 +236,9 @@ impl Provider for Vertex {
 
     /// A3: of the flags a client asked for only those go on that are taken; none is added.
     fn complete(&self, dialect: Dialect, request: &mut http::Request<Bytes>) -> Result<Vec<Loss>> {
+        if dialect == Dialect::Gemini {
+            settle_tier(request);
+        }
         if dialect != Dialect::Anthropic {
             return Ok(Vec::new());
         }
@@ -247,6 +263,27 @@ impl Provider for Vertex {
     fn refine(&self, error: UpstreamError) -> UpstreamError {
         compatible::refine(&self.row.errors, error)
     }
+}
+
+/// The tier a client asks for in the body, as the Gemini API has it, where Vertex AI looks for it.
+fn settle_tier(request: &mut http::Request<Bytes>) {
+    let Some((tier, body)) = without_tier(request.body()) else { return };
+    *request.body_mut() = body;
+    let tier = tier.to_ascii_lowercase();
+    if matches!(tier.as_str(), "flex" | "priority")
+        && let Ok(tier) = HeaderValue::from_str(&tier)
+    {
+        request.headers_mut().insert(TIER, tier);
+    }
+}
+
+fn without_tier(body: &Bytes) -> Option<(String, Bytes)> {
+    let name = TIERS.into_iter().find(|name| memmem::find(body, name.as_bytes()).is_some())?;
+    let object = Object::parse(body).ok()?;
+    let tier = serde_json::from_str(object.present(name)?.get()).ok()?;
+    let mut edits = object.edit();
+    edits.remove(name);
+    Some((tier, edits.apply().into()))
 }
 
 /// `interleaved-thinking-2025-05-14` is `interleaved-thinking`.
@@ -301,10 +338,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::{
-        providers::{Token, provider, tests::credential},
-        wire::json::Object,
-    };
+    use crate::providers::{Token, provider, tests::credential};
 
     fn vertex() -> &'static dyn Provider {
         provider("vertex").unwrap()
@@ -331,6 +365,21 @@ mod tests {
         assert_eq!(*offer("gemini-embedding-2").unwrap().path, format!("{place}/gemini-embedding-2:embedContent"));
         assert_eq!(offer("text-embedding-005").map(|offer| offer.batch), Some(PREDICT_BATCH));
         assert_eq!((offer("gemini-2.5-pro"), offer("claude-opus-5")), (None, None));
+    }
+
+    /// R5, P2: a tier goes where Vertex AI looks for it, and every other byte stays.
+    #[test]
+    fn a_tier_in_the_body_becomes_a_header() {
+        for (body, sent, header) in [
+            (r#"{"serviceTier":"FLEX","contents":[1.0]}"#, r#"{"contents":[1.0]}"#, Some("flex")),
+            (r#"{"contents":["serviceTier"]}"#, r#"{"contents":["serviceTier"]}"#, None),
+            (r#"{"service_tier":"standard","contents":[]}"#, r#"{"contents":[]}"#, None),
+        ] {
+            let mut request = http::Request::new(Bytes::from_static(body.as_bytes()));
+            assert!(vertex().complete(Dialect::Gemini, &mut request).unwrap().is_empty());
+            assert_eq!(request.body(), sent);
+            assert_eq!(request.headers().get(TIER).map(|tier| tier.to_str().unwrap()), header);
+        }
     }
 
     #[test]
