@@ -89,6 +89,7 @@ class Exchange:
 # How the coding agents' own tools are told to show a file, by the tool's name.
 READING = {
     "Read": lambda path: {"file_path": path},
+    "read_file": lambda path: {"file_path": path},
     "exec_command": lambda path: {"cmd": f"cat {path}"},
     "shell": lambda path: {"command": ["cat", path]},
     "shell_command": lambda path: {"command": f"cat {path}"},

@@ -1,10 +1,11 @@
-"""Claude Code and Codex, unchanged and without a terminal, do a small task with a tool call through the
+"""Claude Code, Codex and Gemini CLI, unchanged and without a terminal, do a small task with a tool call through the
 gateway, each against upstreams of other dialects than its own.
 
 The scripted upstream asks for the file named in the task to be read, by whichever tool the agent offers, and
 then repeats what the tool returned. Whatever an agent would like to say to the rest of the world meets a
 closed local port."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -91,4 +92,29 @@ exporter = "none"
     )
     command = [program("codex"), "exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", task(home)]
     said = run(command, home, CODEX_HOME=str(codex_home), SLUIS_KEY="any")
+    assert f"The word is {WORD}" in said, said
+
+
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_gemini_cli(home, upstream):
+    """Rules T2, T4, in Google's dialect."""
+    settings = home / "home" / ".gemini" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(
+        json.dumps(
+            {
+                "security": {"auth": {"selectedType": "gemini-api-key"}},
+                "general": {"enableAutoUpdate": False},
+                "privacy": {"usageStatisticsEnabled": False},
+                "telemetry": {"enabled": False},
+            }
+        )
+    )
+    said = run(
+        [program("gemini"), "--model", f"scripted-{upstream}/agent", "--approval-mode", "yolo", "--prompt", task(home)],
+        home,
+        GEMINI_API_KEY="any",
+        GOOGLE_GEMINI_BASE_URL=os.environ["SLUIS_URL"],
+        GEMINI_CLI_TRUST_WORKSPACE="true",
+    )
     assert f"The word is {WORD}" in said, said
