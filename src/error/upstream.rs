@@ -24,7 +24,7 @@ pub struct UpstreamError {
     pub param: Option<String>,
     /// From `retry-after-ms`, `retry-after` (seconds or HTTP date) or the vendor's own field.
     pub retry_after: Option<Duration>,
-    /// The upstream's `x-ratelimit-*` headers, kept for the client of a 429 (rule F8).
+    /// The upstream's `x-ratelimit-*` or `anthropic-ratelimit-*` headers, kept for the client of a 429 (rule F8).
     pub limits: HeaderMap,
     /// The upstream's `x-request-id` or `request-id`.
     pub request_id: Option<String>,

@@ -6,7 +6,10 @@
 //!
 //! Cost: one map, sized at once; a handful of short values, each one allocation.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -45,6 +48,17 @@ static TOKEN_LIMIT: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-tokens"),
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+/// The same for Anthropic's clients (platform.claude.com/docs, "Rate limits", read November 2026).
+static ANTHROPIC_REQUEST_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("anthropic-ratelimit-requests-limit"),
+    HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+];
+static ANTHROPIC_TOKEN_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("anthropic-ratelimit-tokens-limit"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
 ];
 
 /// Longest client request id that is kept, as OpenAI's own limit (API reference, "Debugging
@@ -123,7 +137,7 @@ pub(super) fn failure(arrival: &Arrival, dialect: &dyn ClientDialect, failure: &
         }
         // F8: with no limits of our own, the upstream's are the ones that hold.
         if error.class == Class::RateLimit && notes.limits.is_empty() {
-            keep_limits(&mut headers, &error.limits);
+            keep_limits(&mut headers, dialect.dialect(), &error.limits);
         }
     }
     response(error.status_in(dialect.dialect()), headers, Body::from(dialect.error(error, arrival.id)))
@@ -162,6 +176,9 @@ fn head(arrival: &Arrival, dialect: Dialect, notes: &Notes) -> HeaderMap {
     insert_text(&mut headers, &X_UPSTREAM_REQUEST_ID, notes.upstream_request_id.as_deref());
     for limit in &notes.limits {
         own_limit(&mut headers, limit);
+        if dialect == Dialect::Anthropic {
+            anthropic_limit(&mut headers, limit, SystemTime::now());
+        }
     }
     headers
 }
@@ -178,9 +195,26 @@ fn own_limit(headers: &mut HeaderMap, state: &LimitState) {
     insert_text(headers, reset, Some(&go_duration(state.reset)));
 }
 
-fn keep_limits(headers: &mut HeaderMap, limits: &HeaderMap) {
+/// Anthropic's names, with the moment of the reset.
+fn anthropic_limit(headers: &mut HeaderMap, state: &LimitState, now: SystemTime) {
+    let [limit, remaining, reset] = match state.name {
+        "requests" => &ANTHROPIC_REQUEST_LIMIT,
+        "tokens" => &ANTHROPIC_TOKEN_LIMIT,
+        _ => return,
+    };
+    headers.insert(limit, state.limit.into());
+    headers.insert(remaining, state.remaining.into());
+    // Never before it is over.
+    if let Some(at) = now.checked_add(state.reset + Duration::from_nanos(999_999_999)) {
+        insert_text(headers, reset, Some(&humantime::format_rfc3339_seconds(at).to_string()));
+    }
+}
+
+/// An upstream's own, under the names this dialect's clients read.
+fn keep_limits(headers: &mut HeaderMap, dialect: Dialect, limits: &HeaderMap) {
     for (name, value) in limits {
-        if name.as_str().starts_with("x-ratelimit-") {
+        let is_anthropics = dialect == Dialect::Anthropic && name.as_str().starts_with("anthropic-ratelimit-");
+        if is_anthropics || name.as_str().starts_with("x-ratelimit-") {
             headers.append(name, value.clone());
         }
     }
@@ -313,6 +347,29 @@ mod tests {
             assert_eq!(get(&response, name), Some(value.as_str()), "{name}");
         }
         assert_eq!(response.headers().len(), expected.len());
+        let response = json(&arrival, Dialect::Anthropic, &notes, Bytes::from_static(b"{}"));
+        for (name, value) in [
+            ("anthropic-ratelimit-requests-limit", "60"),
+            ("anthropic-ratelimit-requests-remaining", "59"),
+            ("anthropic-ratelimit-tokens-limit", "9"),
+            ("anthropic-ratelimit-tokens-remaining", "0"),
+            ("x-ratelimit-reset-tokens", "1m30.12s"),
+        ] {
+            assert_eq!(get(&response, name), Some(value), "{name}");
+        }
+    }
+
+    /// Anthropic's clients read a moment, and find the limit free when it has come.
+    #[test]
+    fn anthropics_resets_are_moments() {
+        for (reset, told) in
+            [(0, "1970-01-01T00:00:00Z"), (1, "1970-01-01T00:00:01Z"), (61_500, "1970-01-01T00:01:02Z")]
+        {
+            let state = LimitState { name: "requests", limit: 60, remaining: 59, reset: Duration::from_millis(reset) };
+            let mut headers = HeaderMap::new();
+            anthropic_limit(&mut headers, &state, SystemTime::UNIX_EPOCH);
+            assert_eq!(headers["anthropic-ratelimit-requests-reset"], told);
+        }
     }
 
     /// C5: a client's id is only echoed, and only if it is a plain one.

@@ -24,9 +24,11 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| until_date(headers))
 }
 
-/// The `x-ratelimit-*` headers, for the client of a 429 (rule F8).
+/// The headers that tell limits, as OpenAI and Anthropic name them, for the client of a 429 (rule F8).
 pub fn limit_headers(headers: &HeaderMap) -> HeaderMap {
-    let is_limit = |name: &HeaderName| name.as_str().starts_with("x-ratelimit-");
+    let is_limit = |name: &HeaderName| {
+        ["x-ratelimit-", "anthropic-ratelimit-"].iter().any(|start| name.as_str().starts_with(start))
+    };
     headers.iter().filter(|(name, _)| is_limit(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -182,8 +184,11 @@ mod tests {
     /// F8.
     #[test]
     fn limit_headers_are_kept_and_others_are_not() {
-        let all = headers(&[("x-ratelimit-limit-requests", "5"), ("set-cookie", "a=b"), ("x-request-id", "req_1")]);
-        assert_eq!(limit_headers(&all), headers(&[("x-ratelimit-limit-requests", "5")]));
+        let limits =
+            [("x-ratelimit-limit-requests", "5"), ("anthropic-ratelimit-tokens-reset", "2026-11-22T00:00:00Z")];
+        let mut all = headers(&[("set-cookie", "a=b"), ("x-request-id", "req_1")]);
+        all.extend(headers(&limits));
+        assert_eq!(limit_headers(&all), headers(&limits));
         assert_eq!(request_id(&all).as_deref(), Some("req_1"));
         assert_eq!(request_id(&headers(&[("request-id", "r")])).as_deref(), Some("r"));
         assert_eq!(request_id(&HeaderMap::new()), None);

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::{
-    Gate, Gateway, Script, Upstream,
-    gateway::openai,
+    Gate, Gateway, Script, Upstream, anthropic as claude,
+    gateway::{anthropic, openai},
     openai::{ask, completion, counts},
     until, within,
 };
@@ -86,6 +86,57 @@ async fn limits_are_told() {
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("0"));
     assert_eq!(reply.error()["type"], "rate_limit_error");
+}
+
+/// F8: Anthropic's clients are told under the names that their vendor gives them, and an upstream's own limits
+/// reach nobody while there are some of the key's.
+#[tokio::test]
+async fn limits_are_told_to_anthropics_clients_in_their_words() {
+    let told = [("content-type", "application/json"), ("anthropic-ratelimit-requests-limit", "4000")];
+    let whole = claude::message(&json!([{"type": "text", "text": "hi"}]), "end_turn").to_string();
+    let upstream = Upstream::scripted([Script::body(200, &told, whole.as_bytes())]).await;
+    let key = format!("[keys.ci]\nsecret = \"{KEY}\"\nlimits = {{ requests-per-minute = 1 }}\n");
+    let gateway = Gateway::start(&format!("{}{key}", anthropic(&upstream))).await;
+    let asked =
+        json!({"model": "ant/claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]});
+    for status in [200, 429] {
+        let reply = gateway.send_json(KEY, "POST", "/v1/messages", &asked).await.whole().await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert_eq!(reply.header("anthropic-ratelimit-requests-limit"), Some("1"));
+        assert_eq!(reply.header("anthropic-ratelimit-requests-remaining"), Some("0"));
+        let reset = reply.header("anthropic-ratelimit-requests-reset").expect("a reset");
+        assert!(reset.starts_with("20") && reset.ends_with('Z'), "{reset}");
+        assert_eq!(reply.header("x-ratelimit-limit-requests"), Some("1"));
+        assert_eq!(reply.header("retry-after").is_some(), status == 429);
+        assert_eq!(reply.header("retry-after-ms").is_some(), status == 429);
+    }
+}
+
+/// F8: with no limits of ours, an upstream's refusal tells its own; its answers tell nothing of them.
+#[tokio::test]
+async fn an_upstreams_limits_are_told_with_its_refusal_only() {
+    let json = ("content-type", "application/json");
+    let (limit, reset) =
+        (("anthropic-ratelimit-tokens-limit", "80000"), ("anthropic-ratelimit-tokens-reset", "2026-11-26T12:00:00Z"));
+    let whole = claude::message(&json!([{"type": "text", "text": "hi"}]), "end_turn").to_string();
+    let refusal = claude::error("rate_limit_error", "Slow down.").to_string();
+    let busy = || Script::body(429, &[json, limit, reset, ("retry-after", "7")], refusal.as_bytes());
+    let upstream = Upstream::scripted([Script::body(200, &[json, limit, reset], whole.as_bytes()), busy()]).await;
+    let gateway = Gateway::start(&anthropic(&upstream)).await;
+    let asked =
+        json!({"model": "ant/claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]});
+    let reply = gateway.send_json("k", "POST", "/v1/messages", &asked).await.whole().await;
+    assert_eq!((reply.status, reply.header(limit.0)), (200, None));
+    let reply = gateway.send_json("k", "POST", "/v1/messages", &asked).await.whole().await;
+    assert_eq!((reply.status, reply.header(limit.0), reply.header(reset.0)), (429, Some("80000"), Some(reset.1)));
+    assert_eq!((reply.header("retry-after"), reply.header("retry-after-ms")), (Some("7"), Some("7000")));
+    assert_eq!(reply.header("x-should-retry"), None, "its SDK retries when the time has come");
+
+    let upstream = Upstream::scripted([busy()]).await;
+    let gateway = Gateway::start(&anthropic(&upstream)).await;
+    let reply = gateway.send_json("k", "POST", "/v1/chat/completions", &asked).await.whole().await;
+    assert_eq!((reply.status, reply.header(limit.0)), (429, None));
+    assert_eq!(reply.header("x-ratelimit-limit-tokens"), Some("80000"));
 }
 
 /// Q1: one key's limit is not another's.

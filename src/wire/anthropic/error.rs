@@ -132,8 +132,8 @@ fn by_words(error: &UpstreamError) -> Option<Class> {
         .filter(|class| matches!(class, Class::ContextLength | Class::Quota | Class::ContentPolicy))
 }
 
-/// The vendor's limits under the names OpenAI's clients read (rule F8). The resets are points in
-/// time here and durations there, so they are left out rather than said wrongly.
+/// The vendor's limits under its own names, and under those that OpenAI's clients read (rule F8). The resets
+/// are points in time here and durations there, so there they are left out rather than said wrongly.
 fn limits(headers: &HeaderMap) -> HeaderMap {
     let mut limits = limit_headers(headers);
     for (theirs, ours) in [
@@ -213,7 +213,8 @@ mod tests {
         headers.insert("anthropic-ratelimit-requests-reset", "2026-11-22T00:00:00Z".parse().unwrap());
         headers.insert("request-id", "req_2".parse().unwrap());
         let error = read(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
-        assert_eq!(error.limits.len(), 1);
+        assert_eq!(error.limits.len(), 3);
+        assert_eq!(error.limits.get("anthropic-ratelimit-requests-reset").unwrap(), "2026-11-22T00:00:00Z");
         assert_eq!(error.limits.get("x-ratelimit-remaining-requests").unwrap(), "3");
         assert_eq!(error.request_id.as_deref(), Some("req_2"));
     }
