@@ -274,6 +274,8 @@ pub struct Tally {
     /// came (rule D3). Error text never counts.
     pub output_bytes: u64,
     pub finish: Option<ir::Finish>,
+    /// What the client is not shown of it.
+    pub lost: Vec<ir::Lost>,
 }
 
 // === impl Caller ===

@@ -4,7 +4,7 @@
 //! count 0, 1, 2 over the whole answer. A later `Usage` replaces an earlier one field by field;
 //! the decoder has merged them already, so each carries the full counts so far (rule C2).
 
-use super::{Annotation, Finish, Logprob, Source, ToolKind, Usage};
+use super::{Annotation, Finish, Logprob, Lost, Source, ToolKind, Usage};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -29,6 +29,8 @@ pub enum Event {
     /// Of the tokens of the text so far that none had been told of; never empty.
     Logprobs(Vec<Logprob>),
     Usage(Usage),
+    /// The model made something that has no place here; once for each kind.
+    Lost(Lost),
     /// Once; only `Usage` may follow.
     Finish {
         reason: Finish,

@@ -16,5 +16,5 @@ pub use request::{
     Block, CacheHint, CacheTtl, Effort, Message, Output, Reasoning, Request, Role, Sampling, Source, Tool, ToolChoice,
     ToolKind,
 };
-pub use response::{Annotation, Finish, Logprob, Response};
+pub use response::{Annotation, Finish, Logprob, Lost, Response};
 pub use usage::Usage;

@@ -20,6 +20,8 @@ pub struct Response {
     /// The stop text that matched, where the dialect tells.
     pub stop_sequence: Option<String>,
     pub usage: Option<Usage>,
+    /// What else the model made.
+    pub lost: Vec<Lost>,
     pub service_tier: Option<String>,
 }
 
@@ -59,4 +61,26 @@ pub enum Finish {
     Refusal,
     /// A server-side tool loop paused; the turn may be sent back to go on.
     Paused,
+}
+
+/// What of an answer its client is not shown, because no words are there for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lost {
+    Images,
+    Audio,
+    /// A film, or a file of any other kind.
+    Files,
+}
+
+// === impl Lost ===
+
+impl Lost {
+    /// How it is named to clients and counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Images => "answer.images",
+            Self::Audio => "answer.audio",
+            Self::Files => "answer.files",
+        }
+    }
 }

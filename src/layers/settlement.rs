@@ -128,6 +128,10 @@ impl Settlement {
             End::Failed(error) => error.detail().map(Into::into),
             End::Finished | End::Canceled => None,
         };
+        if let Some(metrics) = &open.metrics {
+            tally.lost.iter().for_each(|lost| metrics.dropped(lost.name()));
+        }
+        let lost: Vec<&str> = tally.lost.iter().map(|lost| lost.name()).collect();
         let ended = Ended {
             id: open.id,
             endpoint: open.endpoint.name(),
@@ -146,6 +150,7 @@ impl Settlement {
             usage: usage.map(tokens),
             cost_usd,
             estimated,
+            lost: (!lost.is_empty()).then(|| lost.join(",")),
             client_request_id: open.client_request_id,
         };
         match open.metrics {

@@ -389,6 +389,8 @@ impl Walk {
             }
             Readied::Whole(bytes, tally) => {
                 self.settlement.end(&End::Finished, &tally);
+                // The head has not gone out yet: it tells.
+                self.notes.dropped.extend(tally.lost.iter().map(|lost| lost.name().into()));
                 if self.source.inbound.stream {
                     AnswerBody::Stream(Box::pin(stream::iter([Ok(bytes)])))
                 } else {
@@ -410,7 +412,7 @@ impl Walk {
             None => decoder,
         };
         let asked = self.asked_in_full(client)?;
-        Ok(Box::new(translate::Translate::new(decoder, client.encoder(asked))))
+        Ok(Box::new(translate::Translate::new(decoder, client.encoder(asked)).for_client(client)))
     }
 
     /// A whole answer through the canonical form; as a stream when the client asked for one and
@@ -418,7 +420,7 @@ impl Walk {
     fn whole(&mut self, response: &ir::Response) -> Result<Readied> {
         let client = client(self.source.inbound.dialect)?;
         let asked = self.asked_in_full(client)?;
-        let tally = tally(response);
+        let tally = tally(response, client);
         if !self.source.inbound.stream {
             return Ok(Readied::Whole(client.encode(response, &asked), tally));
         }
@@ -491,7 +493,7 @@ fn after(start: Instant, lasts: Duration) -> Instant {
 }
 
 /// The counts of a whole answer.
-fn tally(response: &ir::Response) -> Tally {
+fn tally(response: &ir::Response, client: &dyn ClientDialect) -> Tally {
     let bytes = |block: &ir::Block| match block {
         ir::Block::Text { text, .. } | ir::Block::Refusal { text } | ir::Block::Reasoning { text, .. } => text.len(),
         ir::Block::ToolCall { arguments, .. } => arguments.len(),
@@ -501,11 +503,17 @@ fn tally(response: &ir::Response) -> Tally {
         | ir::Block::RedactedReasoning { .. }
         | ir::Block::ToolResult { .. } => 0,
     };
-    Tally {
+    let is_hidden = |block: &ir::Block| matches!(block, ir::Block::Image { source, .. } if !client.shows_image(source));
+    let mut tally = Tally {
         usage: response.usage,
         output_bytes: response.blocks.iter().map(bytes).sum::<usize>() as u64,
         finish: Some(response.finish),
+        lost: response.lost.clone(),
+    };
+    if response.blocks.iter().any(is_hidden) {
+        tally.lose(ir::Lost::Images);
     }
+    tally
 }
 
 // === impl Refused ===

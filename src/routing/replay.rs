@@ -385,8 +385,12 @@ impl Remembering {
                 let pieces = std::mem::take(&mut self.pieces);
                 self.replay.keep(&self.owner, Turn(pieces.into_iter().map(|(_, piece)| piece).collect()));
             }
-            Event::Start { .. } | Event::Close { .. } | Event::Annotation(_) | Event::Logprobs(_) | Event::Usage(_) => {
-            }
+            Event::Start { .. }
+            | Event::Close { .. }
+            | Event::Annotation(_)
+            | Event::Logprobs(_)
+            | Event::Usage(_)
+            | Event::Lost(_) => {}
         }
     }
 }

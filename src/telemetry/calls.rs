@@ -48,6 +48,8 @@ pub struct Ended {
     pub cost_usd: Option<f64>,
     /// `usage` is our guess, not the provider's count.
     pub estimated: bool,
+    /// What of the answer the client was not shown, by names of a fixed set.
+    pub lost: Option<String>,
     /// As the client named the call, cleaned.
     pub client_request_id: Option<String>,
 }
@@ -120,6 +122,7 @@ fn log(ended: &Ended) {
                 cost_usd = ended.cost_usd,
                 unpriced = ended.is_unpriced().then_some(true),
                 estimated = ended.estimated.then_some(true),
+                lost = ended.lost,
                 client_request_id = ended.client_request_id,
                 "call"
             )
@@ -182,7 +185,7 @@ impl CallMetrics {
         self.count(ended);
     }
 
-    /// Counts a request field that the target had no place for. `field` is one of a fixed set.
+    /// Counts a field that the target, or the client, had no place for. `field` is one of a fixed set.
     pub fn dropped(&self, field: &'static str) {
         let [_, _, target] = &self.labels;
         counter!(DROPPED_FIELDS, vec![Label::from_static_parts("field", field), target.clone()]).increment(1);
@@ -304,6 +307,7 @@ mod tests {
             cost_usd: Some(0.000_25),
             usage: Some(Tokens { prompt: 5, cached: 2, output: 7, reasoning: 0 }),
             estimated: false,
+            lost: None,
             client_request_id: None,
         }
     }

@@ -121,6 +121,10 @@ pub trait ClientDialect: Send + Sync {
         let _ = body;
         None
     }
+    /// Whether an answer can show this image.
+    fn shows_image(&self, source: &ir::Source) -> bool {
+        matches!(source, ir::Source::Url(_) | ir::Source::Base64 { .. })
+    }
     /// An id for an answer that came without one.
     fn answer_id(&self, call: Uuid) -> String;
 }

@@ -7,11 +7,11 @@ use std::{collections::VecDeque, fmt};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Relay, StreamDecoder, StreamEncoder, Tally};
+use super::{ClientDialect, Relay, StreamDecoder, StreamEncoder, Tally};
 use crate::{
     error::Result,
     framing::Frame,
-    ir::{Block, Delta, Event, Finish, Opening, Response},
+    ir::{Block, Delta, Event, Finish, Lost, Opening, Response},
 };
 
 /// Decodes an upstream's stream and encodes it for the client.
@@ -21,6 +21,7 @@ pub struct Translate {
     events: Vec<Event>,
     buffer: BytesMut,
     grammar: Grammar,
+    client: Option<&'static dyn ClientDialect>,
     tally: Tally,
     done: bool,
 }
@@ -42,6 +43,7 @@ pub fn fold(events: impl IntoIterator<Item = Event>) -> Response {
             Event::Annotation(annotation) => response.annotations.push(annotation),
             Event::Logprobs(logprobs) => response.logprobs.extend(logprobs),
             Event::Usage(usage) => response.usage = Some(usage),
+            Event::Lost(lost) => response.lost.push(lost),
             Event::Finish { reason, stop_sequence } => {
                 response = Response { finish: reason, stop_sequence, ..response }
             }
@@ -67,6 +69,7 @@ pub fn unfold(response: &Response) -> Vec<Event> {
         events.push(Event::Logprobs(response.logprobs.clone()));
     }
     events.extend(response.usage.map(Event::Usage));
+    events.extend(response.lost.iter().copied().map(Event::Lost));
     events.push(Event::Finish { reason: response.finish, stop_sequence: response.stop_sequence.clone() });
     events
 }
@@ -121,15 +124,26 @@ impl Translate {
             events: Vec::new(),
             buffer: BytesMut::new(),
             grammar: Grammar::default(),
+            client: None,
             tally: Tally::default(),
             done: false,
         }
+    }
+
+    /// Notes what this dialect's clients are not shown.
+    pub fn for_client(self, client: &'static dyn ClientDialect) -> Self {
+        Self { client: Some(client), ..self }
     }
 
     fn encode(&mut self) {
         for event in &self.events {
             self.grammar.check(event);
             self.tally.note(event);
+            if let (Event::Open { block: Opening::Image { source }, .. }, Some(client)) = (event, self.client)
+                && !client.shows_image(source)
+            {
+                self.tally.lose(Lost::Images);
+            }
             self.encoder.event(event, &mut self.buffer);
         }
         self.events.clear();
@@ -166,11 +180,21 @@ impl Tally {
             }
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { reason, .. } => self.finish = Some(*reason),
+            Event::Lost(lost) => self.lose(*lost),
             Event::Start { .. }
             | Event::Open { .. }
             | Event::Close { .. }
             | Event::Annotation(_)
             | Event::Logprobs(_) => {}
+        }
+    }
+}
+
+impl Tally {
+    /// Notes what the client is not shown, once for each kind.
+    pub fn lose(&mut self, lost: Lost) {
+        if !self.lost.contains(&lost) {
+            self.lost.push(lost);
         }
     }
 }
@@ -210,7 +234,7 @@ impl Grammar {
                 self.open.retain(|open| open != index);
                 runs && was_open
             }
-            Event::Annotation(_) | Event::Logprobs(_) => runs,
+            Event::Annotation(_) | Event::Logprobs(_) | Event::Lost(_) => runs,
             Event::Usage(_) => self.started,
             Event::Finish { .. } => !std::mem::replace(&mut self.finished, true) && runs && self.open.is_empty(),
         }
@@ -228,6 +252,7 @@ fn empty() -> Response {
         finish: Finish::Stop,
         stop_sequence: None,
         usage: None,
+        lost: Vec::new(),
         service_tier: None,
     }
 }

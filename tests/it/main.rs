@@ -42,3 +42,4 @@ mod security;
 mod streaming;
 mod telemetry;
 mod think_tags;
+mod unshown;

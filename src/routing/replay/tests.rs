@@ -29,6 +29,7 @@ fn answer(blocks: Vec<Block>) -> Response {
         finish: Finish::ToolCalls,
         stop_sequence: None,
         usage: None,
+        lost: Vec::new(),
         service_tier: None,
     }
 }

@@ -224,6 +224,7 @@ impl Exchange {
             usage: None,
             cost_usd: None,
             estimated: false,
+            lost: None,
             client_request_id: self.arrival.client_id_text(),
         });
         respond::failure(&self.arrival, *dialect, &error.into())

@@ -85,6 +85,7 @@ pub(super) fn fold(events: &[Event]) -> Whole {
             Event::Close { index } => assert_eq!(open.take(), Some(*index)),
             Event::Annotation(annotation) => whole.annotations.push(annotation.clone()),
             Event::Logprobs(logprobs) => panic!("nobody asked for {logprobs:?}"),
+            Event::Lost(lost) => panic!("nothing is lost: {lost:?}"),
             Event::Usage(usage) => whole.usage = Some(*usage),
             Event::Finish { reason, stop_sequence } => {
                 assert_eq!(open, None);

@@ -108,6 +108,7 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<Response> {
         finish,
         stop_sequence: message.stop_sequence,
         usage: message.usage.as_ref().map(Counts::usage),
+        lost: Vec::new(),
         service_tier: message.usage.and_then(|counts| counts.service_tier),
     })
 }

@@ -73,7 +73,7 @@ fn check_grammar(events: &[Event]) {
                 assert!(open.is_empty(), "{events:?}");
                 has_ended = true;
             }
-            Event::Start { .. } | Event::Annotation(_) | Event::Logprobs(_) | Event::Usage(_) => {}
+            Event::Start { .. } | Event::Annotation(_) | Event::Logprobs(_) | Event::Usage(_) | Event::Lost(_) => {}
         }
     }
 }

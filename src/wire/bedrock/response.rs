@@ -135,6 +135,7 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<Response> {
         finish,
         stop_sequence: answer::stop_sequence(answer.additional_model_response_fields),
         usage: answer.usage.as_ref().map(Counts::usage),
+        lost: Vec::new(),
         service_tier: answer.service_tier.and_then(|tier| tier.kind),
     })
 }

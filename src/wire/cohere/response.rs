@@ -104,6 +104,7 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<Response> {
         finish,
         stop_sequence: None,
         usage: answer.usage.and_then(|counts| counts.usage()),
+        lost: Vec::new(),
         service_tier: None,
     })
 }

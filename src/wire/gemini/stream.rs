@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Delta, Event, Finish, Opening, Response, Source, ToolKind, Usage},
+    ir::{Delta, Event, Finish, Lost, Opening, Response, Source, ToolKind, Usage},
     wire::{
         Memo, StreamDecoder,
         blocks::{Blocks, Prose},
@@ -53,6 +53,8 @@ pub(super) struct Decoder {
     counts: Counts,
     counted: Option<Usage>,
     grounding: Option<Grounding>,
+    /// What had no place, each kind once.
+    lost: Vec<Lost>,
     end: Option<End>,
 }
 
@@ -195,6 +197,13 @@ impl Decoder {
         Ok(())
     }
 
+    fn lose(&mut self, lost: Lost, out: &mut Vec<Event>) {
+        if !self.lost.contains(&lost) {
+            self.lost.push(lost);
+            out.push(Event::Lost(lost));
+        }
+    }
+
     fn part(&mut self, part: Part<'_>, out: &mut Vec<Event>) {
         let signature = part.thought_signature.filter(|signature| !signature.is_empty());
         let text = part.text.unwrap_or_default();
@@ -205,11 +214,17 @@ impl Decoder {
             return self.thought(text, signature, out);
         }
         self.text(text, out);
-        if let Some(blob) = part.inline_data.filter(|blob| blob.mime_type.starts_with("image/")) {
-            self.image(Source::Base64 { media_type: blob.mime_type, data: blob.data }, out);
+        if let Some(blob) = part.inline_data {
+            match lost(&blob.mime_type) {
+                None => self.image(Source::Base64 { media_type: blob.mime_type, data: blob.data }, out),
+                Some(lost) => self.lose(lost, out),
+            }
         }
-        if let Some(file) = part.file_data.filter(|file| file.mime_type.starts_with("image/")) {
-            self.image(Source::Url(file.file_uri), out);
+        if let Some(file) = part.file_data {
+            match lost(&file.mime_type) {
+                None => self.image(Source::Url(file.file_uri), out),
+                Some(lost) => self.lose(lost, out),
+            }
         }
         if let Some(code) = part.executable_code {
             let language = code.language.to_ascii_lowercase();
@@ -296,6 +311,15 @@ fn blocked_words(feedback: Feedback) -> String {
     let reason = feedback.block_reason.unwrap_or_default();
     let message = feedback.block_reason_message.filter(|text| !text.is_empty());
     message.unwrap_or_else(|| format!("The prompt was blocked by the upstream: {reason}."))
+}
+
+/// What is lost with a file of this type; nothing of an image.
+fn lost(media_type: &str) -> Option<Lost> {
+    match media_type.split_once('/') {
+        Some(("image", _)) => None,
+        Some(("audio", _)) => Some(Lost::Audio),
+        Some(_) | None => Some(Lost::Files),
+    }
 }
 
 /// A custom tool's text, out of the object it was asked for in; as it came when it is no such object.

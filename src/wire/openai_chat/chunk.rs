@@ -69,6 +69,8 @@ pub(super) struct Said<'a> {
     /// OpenRouter.
     #[serde(borrow)]
     pub(super) images: Option<&'a RawValue>,
+    /// What the model speaks, with its words.
+    pub(super) audio: Option<Audio>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +82,12 @@ pub(super) struct Call<'a> {
     pub(super) function: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) custom: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Audio {
+    pub(super) transcript: Text,
 }
 
 /// A called tool's name and a piece of its arguments.

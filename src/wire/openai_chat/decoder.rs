@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Annotation, Delta, Event, Finish, Opening, ToolKind, Usage},
+    ir::{Annotation, Delta, Event, Finish, Lost, Opening, ToolKind, Usage},
     wire::{
         Memo, StreamDecoder,
         blocks::{Blocks, Prose},
@@ -38,6 +38,8 @@ pub(super) struct Decoder {
     /// Takes reasoning out of the text, where the upstream leaves it there.
     splitter: Option<Splitter>,
     calls: Vec<OpenCall>,
+    /// There was audio.
+    spoke: bool,
     usage: Option<Usage>,
 }
 
@@ -187,6 +189,13 @@ impl Decoder {
         }
         for source in said.images.map(images::read).unwrap_or_default() {
             self.blocks.whole(Opening::Image { source }, None, out);
+        }
+        if let Some(audio) = &said.audio {
+            // The sound has no place here; its words have.
+            self.text(audio.transcript.0.clone(), out);
+            if !std::mem::replace(&mut self.spoke, true) {
+                out.push(Event::Lost(Lost::Audio));
+            }
         }
         if let Some(raw) = said.annotations {
             annotations(raw.get(), out);

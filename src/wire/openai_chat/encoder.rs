@@ -121,6 +121,7 @@ impl StreamEncoder for Encoder {
             Event::Logprobs(logprobs) => self.logprobs(logprobs, out),
             // Together at the end, because accumulators cannot join lists.
             Event::Annotation(annotation) => self.annotations.push(annotation.clone()),
+            Event::Lost(_) => {}
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { reason, .. } => self.end(*reason, out),
         }

@@ -35,7 +35,8 @@ impl StreamEncoder for Encoder {
             | Event::Delta { .. }
             | Event::Close { .. }
             | Event::Annotation(_)
-            | Event::Logprobs(_) => {}
+            | Event::Logprobs(_)
+            | Event::Lost(_) => {}
         }
     }
 

@@ -78,6 +78,11 @@ impl ClientDialect for OpenAiCompletions {
         OpenAiChat.keep_alive()
     }
 
+    /// Its answers have no images.
+    fn shows_image(&self, _: &crate::ir::Source) -> bool {
+        false
+    }
+
     fn answer_id(&self, call: Uuid) -> String {
         format!("cmpl-{}", call.simple())
     }

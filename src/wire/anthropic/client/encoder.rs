@@ -110,7 +110,7 @@ impl StreamEncoder for Encoder {
             Event::Close { index } => self.blocks.close(*index, out),
             Event::Annotation(annotation) => self.blocks.cite(annotation, out),
             // Nobody could have asked for them.
-            Event::Logprobs(_) => {}
+            Event::Logprobs(_) | Event::Lost(_) => {}
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { reason, stop_sequence } => {
                 self.blocks.close_all(out);

@@ -81,6 +81,11 @@ impl ClientDialect for Anthropic {
         Bytes::from_static(b"event: ping\ndata: {\"type\":\"ping\"}\n\n")
     }
 
+    /// Its answers have no images.
+    fn shows_image(&self, _: &crate::ir::Source) -> bool {
+        false
+    }
+
     fn answer_id(&self, call: Uuid) -> String {
         format!("msg_{}", call.simple())
     }

@@ -83,7 +83,7 @@ pub(super) fn whole(body: &Bytes) -> Result<(Bytes, Tally)> {
     let output_bytes = message.content.iter().map(|block| block.get().len() as u64).sum();
     let finish = message.stop_reason.as_deref().map(|reason| answer::finish(Some(reason), false));
     let usage = message.usage.as_ref().map(Counts::usage);
-    Ok((body.clone(), Tally { usage, output_bytes, finish }))
+    Ok((body.clone(), Tally { usage, output_bytes, finish, lost: Vec::new() }))
 }
 
 // === impl Passthrough ===

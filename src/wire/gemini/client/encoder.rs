@@ -81,6 +81,7 @@ impl StreamEncoder for Encoder {
             Event::Close { index } => self.close(*index, out),
             Event::Annotation(annotation) => self.annotations.push(annotation.clone()),
             Event::Logprobs(logprobs) => self.logprobs.extend_from_slice(logprobs),
+            Event::Lost(_) => {}
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { reason, .. } => self.finish = *reason,
         }

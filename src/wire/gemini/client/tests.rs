@@ -58,6 +58,7 @@ fn answer(blocks: Vec<Block>) -> Response {
         finish: Finish::Stop,
         stop_sequence: None,
         usage: None,
+        lost: Vec::new(),
         service_tier: None,
     }
 }

@@ -73,6 +73,7 @@ impl StreamEncoder for Encoder {
                     message.weigh(tokens);
                 }
             }
+            Event::Lost(_) => {}
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { reason, .. } => self.finish = *reason,
         }

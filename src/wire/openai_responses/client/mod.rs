@@ -83,6 +83,11 @@ impl ClientDialect for OpenAiResponses {
         Some(Box::new(minder::Numbered::new(self.answer_id(id))))
     }
 
+    /// An image stands in an item by its data.
+    fn shows_image(&self, source: &crate::ir::Source) -> bool {
+        matches!(source, crate::ir::Source::Base64 { .. })
+    }
+
     fn answer_id(&self, call: Uuid) -> String {
         format!("resp_{}", call.simple())
     }

@@ -62,6 +62,7 @@ impl Serial {
             Event::Start { .. }
             | Event::Annotation(_)
             | Event::Logprobs(_)
+            | Event::Lost(_)
             | Event::Usage(_)
             | Event::Finish { .. } => {}
         }

@@ -81,6 +81,15 @@ pub(super) struct Call {
 }
 
 #[derive(Deserialize)]
+pub(super) struct Image {
+    /// Base64.
+    #[serde(default)]
+    pub(super) result: Option<String>,
+    #[serde(default)]
+    pub(super) output_format: Option<String>,
+}
+
+#[derive(Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     pub(super) content: Option<Vec<Content<'a>>>,

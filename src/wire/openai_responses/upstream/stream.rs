@@ -20,14 +20,14 @@ use serde_json::{Value, value::RawValue};
 use super::{
     answer::Answer,
     events::{
-        AnnotationEvent, Call, Citation, Content, ItemEvent, Lifecycle, Message, PartEvent, PieceEvent, Reasoning, Tag,
-        error_event, kind, parse, read,
+        AnnotationEvent, Call, Citation, Content, Image, ItemEvent, Lifecycle, Message, PartEvent, PieceEvent,
+        Reasoning, Tag, error_event, kind, parse, read,
     },
 };
 use crate::{
     error::{Error, Result},
     framing::Frame,
-    ir::{Annotation, Delta, Event, Opening, ToolKind},
+    ir::{Annotation, Delta, Event, Opening, Source, ToolKind},
     wire::{Memo, StreamDecoder, openai_chat::in_band_error},
 };
 
@@ -70,6 +70,8 @@ enum Item {
         /// The part the last text was of.
         place: Option<Place>,
     },
+    /// An image in the making.
+    Image,
     /// Nothing more comes of it.
     Done,
 }
@@ -182,6 +184,7 @@ impl Decoder {
             "reasoning" => Item::Reasoning { index: None, place: None },
             "function_call" => self.call(event.output_index, parse(event.item)?, ToolKind::Function, out),
             "custom_tool_call" => self.call(event.output_index, parse(event.item)?, ToolKind::Custom, out),
+            "image_generation_call" => Item::Image,
             _ => Item::Done,
         };
         self.items.push((event.output_index, item));
@@ -332,10 +335,19 @@ impl Decoder {
                 let unsaid = self.unsaid(output, whole);
                 self.arguments(output, unsaid, out);
             }
+            "image_generation_call" if matches!(self.item(output), Some(Item::Image)) => self.image(parse(raw)?, out),
             _ => {}
         }
         self.close(output, out);
         Ok(())
+    }
+
+    /// An image that the vendor made, whole at once.
+    fn image(&mut self, image: Image, out: &mut Vec<Event>) {
+        let Some(data) = image.result.filter(|data| !data.is_empty()) else { return };
+        let media_type = format!("image/{}", image.output_format.as_deref().unwrap_or("png"));
+        let index = self.open(Opening::Image { source: Source::Base64 { media_type, data } }, out);
+        out.push(Event::Close { index });
     }
 
     /// A call's arguments, if none of them has come in pieces.
@@ -380,7 +392,7 @@ impl Decoder {
                 out.push(Event::Close { index });
             }
             Item::Reasoning { index, .. } => out.extend(index.map(|index| Event::Close { index })),
-            Item::Done => {}
+            Item::Image | Item::Done => {}
         }
     }
 
