@@ -26,6 +26,7 @@ pub mod openai_completions;
 pub mod openai_responses;
 mod prompted;
 pub mod read;
+mod results;
 pub mod sealed;
 pub mod signature;
 mod tight;

@@ -1,6 +1,6 @@
 //! The conversation as clients send it: turns of strings or blocks.
 //!
-//! Empty text is left out (rule A5). Reasoning that the gateway itself had to sign comes back as
+//! Empty text is left out (rule A5), and results are put in the order of their calls (rule T4). Reasoning that the gateway itself had to sign comes back as
 //! reasoning without a signature; all other signatures are kept byte for byte (rule R1). What the
 //! vendor's own tools did on its side is noted as lost; a block that nobody knows is refused where
 //! a user said it, and noted where a model did.
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     error::Result,
     ir::{Block, Message, Role, ToolKind},
-    wire::read::{Node, Record, Shape},
+    wire::{
+        read::{Node, Record, Shape},
+        results,
+    },
 };
 
 const ROLES: &[&str] = &["user", "assistant", "system"];
@@ -49,24 +52,13 @@ pub(super) fn decode(node: &Node<'_, '_>, extra: &mut Extra) -> Result<Vec<Messa
         };
         let mut blocks = content(&message.require("content")?, role, extra)?;
         if role == Role::User {
-            order_results(messages.last(), &mut blocks);
+            results::order(messages.last(), &mut blocks);
         }
         if !blocks.is_empty() {
             messages.push(Message::new(role, blocks));
         }
     }
     Ok(messages)
-}
-
-/// T4: results in the order of the calls they answer, before anything else; the others as they came.
-/// Several vendors know a result by its place alone.
-fn order_results(before: Option<&Message>, blocks: &mut [Block]) {
-    let call = |block: &Block| if let Block::ToolCall { id, .. } = block { Some(id.clone()) } else { None };
-    let calls: Vec<String> = before.into_iter().flat_map(|turn| &turn.blocks).filter_map(call).collect();
-    let place = |id: &str| calls.iter().position(|call| call == id).unwrap_or(calls.len());
-    if blocks.iter().any(|block| block.answers().is_some()) {
-        blocks.sort_by_key(|block| block.answers().map_or(usize::MAX, place));
-    }
 }
 
 /// A string, or blocks.

@@ -6,7 +6,8 @@
 //!   they were ([`super::thoughts`]), which then takes their place. Google's own signatures stay with
 //!   what they are of.
 //! - A call without an id gets one by its place, so that equal conversations give equal bytes (rule
-//!   C1). A result belongs to the call of its id, else to the first open one of its name.
+//!   C1). A result belongs to the call of its id, else to the first open one of its name; results are put
+//!   in the order of their calls (rule T4).
 //!
 //! Source: "Content", "Part", "Function calling" and "Thought signatures" (ai.google.dev, read
 //! November 2026).
@@ -21,6 +22,7 @@ use crate::{
     ir::{Block, Message, Role, ToolKind},
     wire::{
         read::{Node, Shape},
+        results,
         signature::Signed,
     },
 };
@@ -74,6 +76,12 @@ impl<'e> Reader<'e> {
     pub(super) fn finish(mut self) -> Vec<Message> {
         self.think();
         self.messages.retain(|message| !message.blocks.is_empty());
+        for at in 1..self.messages.len() {
+            let (before, rest) = self.messages.split_at_mut(at);
+            if let Some(turn) = rest.first_mut().filter(|turn| turn.role == Role::User) {
+                results::order(before.last(), &mut turn.blocks);
+            }
+        }
         self.messages
     }
 

@@ -215,7 +215,7 @@ fn tools_go_round() {
             (id.clone(), text.clone(), *is_error)
         })
         .collect();
-    let expected = [("id1", "no", true), ("call_gemini_0", "-3", false), ("call_gemini_1", r#"{"temp":21.5}"#, false)];
+    let expected = [("call_gemini_0", "-3", false), ("call_gemini_1", r#"{"temp":21.5}"#, false), ("id1", "no", true)];
     assert_eq!(results, expected.map(|(id, text, is_error)| (id.to_owned(), text.to_owned(), is_error)));
     assert_eq!(request.tool_choice, Some(ToolChoice::Named("f".into())));
     let schemas: Vec<&str> = request.tools.iter().map(|tool| tool.schema.as_ref().unwrap().get()).collect();
