@@ -59,6 +59,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         tools: &names,
         called: HashMap::new(),
         signed: None,
+        proven: false,
         losses: &mut losses,
     };
     let conversation = writer.conversation(&request.messages)?;

@@ -6,7 +6,8 @@
 //!   calls, each under its function's name (rule T4).
 //! - A call carries the signature that came with it. Newer lines refuse a turn of calls without any,
 //!   so a turn from elsewhere gets the word the vendor documents for that (rule R2).
-//! - Reasoning goes back only where Google signed it; other vendors' is not theirs to read.
+//! - Reasoning goes back only where Google signed it; other vendors' is not theirs to read. What Google
+//!   shows of its thoughts is not signed itself and stays out; where a part of the turn is, nothing is lost.
 //! - An id goes back only if the model gave it; the vendor otherwise goes by names and order.
 //!
 //! Deliberately absent: repairs of a history that the vendor refuses for what it says (unanswered
@@ -62,6 +63,8 @@ pub(super) struct Writer<'a, 'l> {
     pub called: HashMap<&'a str, &'a str>,
     /// The signature of the call that comes next.
     pub signed: Option<&'a str>,
+    /// A part of this turn carries the proof of its thoughts.
+    pub proven: bool,
     pub losses: &'l mut Losses,
 }
 
@@ -129,6 +132,7 @@ impl<'a> Writer<'a, '_> {
 
     fn blocks(&mut self, blocks: &'a [ir::Block]) -> Result<Vec<Piece<'a>>> {
         let mut out = Vec::with_capacity(blocks.len());
+        self.proven = blocks.iter().any(signature::is_tied);
         for block in blocks {
             self.block(block, &mut out)?;
         }
@@ -170,6 +174,8 @@ impl<'a> Writer<'a, '_> {
                 out.push(part.into());
             }
             None if text.is_empty() => {}
+            // What Google showed of its thoughts; their proof goes back with a part of the turn.
+            None if self.proven && is_unsigned(block) => {}
             None => self.losses.hint("messages[].reasoning_content"),
         }
     }
@@ -275,6 +281,10 @@ fn push<'a>(turns: &mut Vec<Turn<'a>>, turn: Turn<'a>) {
         Some(last) if last.role == turn.role => last.pieces.extend(turn.pieces),
         Some(_) | None => turns.push(turn),
     }
+}
+
+fn is_unsigned(block: &ir::Block) -> bool {
+    matches!(block, ir::Block::Reasoning { signature: None, .. })
 }
 
 /// T4: results before anything else in their turn, in the order of the calls they answer.
