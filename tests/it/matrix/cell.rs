@@ -65,7 +65,7 @@ impl Cell {
             (Feature::Tool | Feature::Parallel | Feature::Thinking | Feature::Forgotten, _) => {
                 self.tool_loop(house, verdict).await;
             }
-            (Feature::Moved, _) => self.moves(house).await,
+            (Feature::Moved, _) => self.moves(house, verdict).await,
             (Feature::Choice, _) => self.chooses(house, verdict).await,
             (Feature::CutOff, _) => self.cut_off(house).await,
             (Feature::Refused, _) => self.refusals(house).await,
@@ -91,6 +91,7 @@ impl Cell {
             model: self.vendor.model(self.client.name(), is_schema).into(),
             stream: self.stream,
             question: format!("How warm is it? {}", self.mark()),
+            mark: self.mark(),
             system: is(&[Feature::System]),
             image: is(&[Feature::Image]),
             document: is(&[Feature::Document]),
@@ -136,13 +137,14 @@ impl Cell {
     pub(super) async fn send(&self, gateway: &Gateway, ask: &Ask) -> Socket {
         let headers = [("content-type", "application/json"), ("anthropic-version", "2023-06-01")];
         let body = self.client.request(ask);
-        gateway.send("POST", self.client.path(), &headers, body.to_string().as_bytes()).await
+        gateway.send("POST", &self.client.path(ask), &headers, body.to_string().as_bytes()).await
     }
 
     pub(super) async fn told(&self, house: &House, ask: &Ask) -> Told {
         let reply = self.send(&house.gateway, ask).await.whole().await;
         assert_eq!(reply.status, 200, "{}", reply.text());
-        if self.stream { self.client.stream(&reply.text()) } else { self.client.whole(&reply.json()) }
+        let told = if self.stream { self.client.stream(&reply.text()) } else { self.client.whole(&reply.json()) };
+        Told { dropped: reply.header("x-sluis-dropped").unwrap_or_default().to_owned(), ..told }
     }
 
     /// What the vendor was asked as the cell's request of this number.

@@ -1,6 +1,6 @@
 //! What does not work as everything else does, and why. Each is asserted as it is declared.
 
-use super::feature::Feature;
+use super::{clients::STORING, feature::Feature};
 
 /// How a cell ends, with the reason that users are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +14,18 @@ pub(super) enum Verdict {
     InWords(&'static str),
     /// It works, but the vendor is not asked to think.
     Unasked(&'static str),
+    /// It works, but not for what a vendor keeps itself: that is refused.
+    Tied(&'static str),
+    /// It works, and the vendor itself knows what came before.
+    Kept,
     /// It works, but the vendor gets its calls back without what was thought before them.
     Unproven(&'static str),
 }
 
 pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
     match (client, vendor, feature) {
-        ("OpenAI chat" | "OpenAI completions" | "OpenAI Responses", "Claude on Bedrock", _) => {
-            Verdict::NoPlace("OpenAI's clients reach it through Converse")
+        (_, "Claude on Bedrock", _) if client != "Anthropic Messages" => {
+            Verdict::NoPlace("other clients than Anthropic's reach it through Converse")
         }
         (
             "OpenAI completions",
@@ -37,6 +41,12 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
             | Feature::Schema
             | Feature::Choice,
         ) => Verdict::NoPlace("a completion has a prompt, a text and no place for more"),
+        (STORING, "OpenAI Responses", Feature::Tool | Feature::Parallel | Feature::Thinking | Feature::Forgotten) => {
+            Verdict::Kept
+        }
+        (STORING, _, Feature::Moved) if vendor != "OpenAI Responses" => {
+            Verdict::Tied("what OpenAI stores itself goes on there alone, and the error says so")
+        }
         (_, _, Feature::Forgotten) if is_same(client, vendor) && vendor != "DeepSeek chat" => {
             Verdict::Unproven("the client's bytes pass, and nobody adds what it has not kept")
         }
@@ -58,7 +68,8 @@ pub(super) fn is_same(client: &str, vendor: &str) -> bool {
     matches!(
         (client, vendor),
         ("OpenAI chat", "OpenAI chat" | "DeepSeek chat")
-            | ("OpenAI Responses", "OpenAI Responses")
+            | ("OpenAI Responses" | STORING, "OpenAI Responses")
+            | ("Gemini", "Gemini" | "Gemini on Vertex AI")
             | ("Anthropic Messages", "Anthropic" | "Claude on Vertex AI" | "Claude on Bedrock")
     )
 }
@@ -66,11 +77,12 @@ pub(super) fn is_same(client: &str, vendor: &str) -> bool {
 impl Verdict {
     pub(super) fn reason(self) -> Option<&'static str> {
         match self {
-            Self::Works => None,
+            Self::Works | Self::Kept => None,
             Self::NoPlace(reason)
             | Self::Refused(reason)
             | Self::InWords(reason)
             | Self::Unasked(reason)
+            | Self::Tied(reason)
             | Self::Unproven(reason) => Some(reason),
         }
     }

@@ -10,6 +10,8 @@ pub(super) struct Ask {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) question: String,
+    /// By which the upstream knows whose request it is.
+    pub(super) mark: String,
     pub(super) system: bool,
     pub(super) image: bool,
     pub(super) document: bool,
@@ -78,6 +80,8 @@ pub(super) struct Told {
     pub(super) turn: Value,
     /// The words of the error that ended the stream.
     pub(super) failure: Option<String>,
+    /// What was lost on the way to the vendor, as the gateway says.
+    pub(super) dropped: String,
     /// Keep-alives in the dialect's own form.
     pub(super) signs_of_life: usize,
 }
@@ -287,9 +291,21 @@ impl Heard {
     /// The same of the model's side.
     pub(super) fn model(&mut self, parts: impl IntoIterator<Item = Part>) {
         match self.turns.last_mut() {
-            Some(Turn::Model(turn)) => turn.extend(parts),
-            Some(Turn::User(_)) | None => self.turns.push(Turn::Model(parts.into_iter().collect())),
+            Some(Turn::Model(turn)) => parts.into_iter().for_each(|part| join(turn, part)),
+            Some(Turn::User(_)) | None => {
+                let mut turn = Vec::new();
+                parts.into_iter().for_each(|part| join(&mut turn, part));
+                self.turns.push(Turn::Model(turn));
+            }
         }
+    }
+}
+
+/// Text that was said in pieces is one text.
+fn join(turn: &mut Vec<Part>, part: Part) {
+    match (turn.last_mut(), part) {
+        (Some(Part::Text(text)), Part::Text(more)) => text.push_str(&more),
+        (_, part) => turn.push(part),
     }
 }
 

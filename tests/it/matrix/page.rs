@@ -54,9 +54,10 @@ fn cell(client: &str, vendor: &str, notes: &mut Vec<Note>) -> String {
             notes.push(note);
             notes.len() - 1
         });
-        numbers.push((at + 1).to_string());
+        numbers.push(at + 1);
     }
-    let numbers = numbers.join(", ");
+    numbers.sort_unstable();
+    let numbers = numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match numbers.as_str() {
         "" => "all".into(),
         _ if is_elsewhere => format!("see {numbers}"),

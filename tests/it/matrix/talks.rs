@@ -2,7 +2,8 @@
 
 use super::{
     cell::{Cell, House, WORDS},
-    exceptions::{Verdict, is_same},
+    clients::STORING,
+    exceptions::{Verdict, is_same, verdict},
     feature::Feature,
     neutral::{CLOCK, Call, Choice, Finish, Heard, Part, Past, Say, THOUGHT, TOOL, Told, Turn, schema},
     vendors::{ORIGINS, Vendor},
@@ -68,7 +69,8 @@ impl Cell {
     }
 
     /// R1, P4, T7: a conversation that another vendor began goes on here, without its proofs.
-    pub(super) async fn moves(&self, house: &House) {
+    pub(super) async fn moves(&self, house: &House, verdict: Verdict) {
+        let mut heard = 0;
         let others = ORIGINS.iter().filter(|origin| origin.name() != self.vendor.name());
         for (step, origin) in others.enumerate() {
             let text = origin.speaks_with_calls().then_some(WORDS);
@@ -81,10 +83,16 @@ impl Cell {
             let results = told.calls.iter().zip(self.results(&first)).map(|(call, result)| (call.id.clone(), result));
             ask.past.push(Past { turn: told.turn, results: results.collect(), question: AGAIN });
             ask.model = self.ask().model;
+            if matches!(verdict, Verdict::Tied(_)) && is_same(self.client.name(), origin.name()) {
+                self.is_refused(house, &ask).await;
+                heard += 1;
+                continue;
+            }
             let last = self.say(WORDS);
             self.push(house, self.script(&last));
             self.is_told(&self.told(house, &ask).await, &last);
-            self.has_moved(&self.heard(house, 2 * step + 1), &first, *origin);
+            heard += 2;
+            self.has_moved(&self.heard(house, heard - 1), &first, *origin);
         }
     }
 
@@ -120,7 +128,8 @@ impl Cell {
     /// Calls out, results in, and on from there: each request must be as the vendor wants it (T1-T4, T7,
     /// R1-R3), whatever has come before.
     pub(super) async fn tool_loop(&self, house: &House, verdict: Verdict) {
-        let (says, kept) = (self.steps(), self.feature != Feature::Forgotten);
+        let is_stored = self.client.name() == STORING;
+        let (says, kept) = (self.steps(), is_stored || self.feature != Feature::Forgotten);
         says.iter().for_each(|say| self.push(house, self.script(say)));
         let mut ask = self.ask();
         for say in &says {
@@ -142,6 +151,12 @@ impl Cell {
             let expected = Heard { tools, thinking: is_asked, turns, ..Heard::default() };
             assert_eq!(heard, expected, "request {at}");
             turns = std::mem::take(&mut heard.turns);
+            if matches!(verdict, Verdict::Kept) {
+                // Only what is new.
+                let [_, said] = self.replayed(say, kept, verdict);
+                turns = vec![said];
+                continue;
+            }
             turns.extend(self.replayed(say, kept, verdict));
         }
     }
@@ -197,15 +212,39 @@ impl Cell {
     pub(super) fn is_told(&self, told: &Told, said: &Say) {
         let made = calls_of(&self.vendor.replayed(said, true));
         assert_eq!(told.calls.len(), made.len(), "{told:?}");
+        let passes = is_same(self.client.name(), self.vendor.name());
         for (told, made) in told.calls.iter().zip(&made) {
             // T7: an id is made up only where there is none.
-            let is_named = if made.id.is_empty() { !told.id.is_empty() } else { told.id == made.id };
+            let is_named = if made.id.is_empty() { passes || !told.id.is_empty() } else { told.id == made.id };
             assert!(is_named && told.name == made.name && told.arguments == made.arguments, "{told:?} of {made:?}");
         }
         let words = said.whole_text();
         assert_eq!((told.finish, told.text.as_str()), (Some(said.finish()), words.as_str()), "S4");
         assert_eq!(told.thinking, if said.thinks { THOUGHT.concat() } else { String::new() });
         assert_eq!((told.usage, &told.failure), (Some(self.usage()), &None));
+        self.is_lossless(told);
+    }
+
+    /// Nothing is lost but what must be.
+    fn is_lossless(&self, told: &Told) {
+        let verdict = verdict(self.client.name(), self.vendor.name(), self.feature);
+        let may: &[&str] = match verdict {
+            Verdict::InWords(_) => &["response_format"],
+            Verdict::Unasked(_) => &["reasoning_effort"],
+            _ if self.feature == Feature::Moved => {
+                &["messages[].reasoning_content", "messages[].thinking_blocks", "reasoning_effort"]
+            }
+            Verdict::Works
+            | Verdict::NoPlace(_)
+            | Verdict::Refused(_)
+            | Verdict::Tied(_)
+            | Verdict::Kept
+            | Verdict::Unproven(_) => &[],
+        };
+        let dropped = told.dropped.split(',').filter(|field| !field.is_empty());
+        let lost: Vec<&str> = dropped.filter(|field| !may.contains(field)).collect();
+        // It has the cell's mark in it.
+        assert!(lost.is_empty() || lost == ["metadata"], "lost: {}", told.dropped);
     }
 
     /// S4, P1: why an answer is not whole.

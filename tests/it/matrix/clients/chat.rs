@@ -19,8 +19,8 @@ impl Client for Chat {
         "OpenAI chat"
     }
 
-    fn path(&self) -> &'static str {
-        "/v1/chat/completions"
+    fn path(&self, _: &Ask) -> String {
+        "/v1/chat/completions".into()
     }
 
     fn request(&self, ask: &Ask) -> Value {

@@ -13,8 +13,8 @@ impl Client for Completions {
         "OpenAI completions"
     }
 
-    fn path(&self) -> &'static str {
-        "/v1/completions"
+    fn path(&self, _: &Ask) -> String {
+        "/v1/completions".into()
     }
 
     fn request(&self, ask: &Ask) -> Value {

@@ -19,8 +19,8 @@ impl Client for Messages {
         "Anthropic Messages"
     }
 
-    fn path(&self) -> &'static str {
-        "/v1/messages"
+    fn path(&self, _: &Ask) -> String {
+        "/v1/messages".into()
     }
 
     fn request(&self, ask: &Ask) -> Value {

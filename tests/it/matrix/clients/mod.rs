@@ -3,6 +3,7 @@
 
 mod chat;
 mod completions;
+mod gemini;
 mod messages;
 mod responses;
 
@@ -13,7 +14,7 @@ use super::neutral::{Ask, Told, Trouble};
 /// A client of one dialect.
 pub(super) trait Client: Sync {
     fn name(&self) -> &'static str;
-    fn path(&self) -> &'static str;
+    fn path(&self, ask: &Ask) -> String;
     fn request(&self, ask: &Ask) -> Value;
     /// Reads a whole answer.
     fn whole(&self, body: &Value) -> Told;
@@ -31,9 +32,18 @@ pub(super) trait Client: Sync {
     fn expects(&self, trouble: Trouble) -> (u16, &'static str);
 }
 
-/// In the order of the table's rows.
-pub(super) const CLIENTS: [&dyn Client; 4] =
-    [&chat::Chat, &completions::Completions, &responses::Responses, &messages::Messages];
+/// The client whose answers are stored.
+pub(super) const STORING: &str = "OpenAI Responses, stored";
+
+/// In the order of the table's columns.
+pub(super) const CLIENTS: [&dyn Client; 6] = [
+    &chat::Chat,
+    &completions::Completions,
+    &responses::KEEPING,
+    &responses::STORED,
+    &messages::Messages,
+    &gemini::Gemini,
+];
 
 /// OpenAI's form of an error; the code says more than the type, where there is one.
 fn openai_error(body: &Value) -> (String, String) {

@@ -1,9 +1,10 @@
-//! A client of OpenAI's Responses that keeps its own history, as Codex does ("Create a model
-//! response", specification 2.3.0, read November 2026): the items of an answer go back as they came.
+//! Clients of OpenAI's Responses ("Create a model response", specification 2.3.0, read November 2026).
+//! One keeps its own history, as Codex does: the items of an answer go back as they came. The other
+//! has its answers stored, and says only which one it goes on from.
 
 use serde_json::{Value, json};
 
-use super::{Client, openai_error, openai_expects};
+use super::{Client, STORING, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
         Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed,
@@ -12,15 +13,20 @@ use crate::{
     support::responses_lifecycle::{check, check_response},
 };
 
-pub(super) struct Responses;
+pub(super) struct Responses {
+    stored: bool,
+}
+
+pub(super) const KEEPING: Responses = Responses { stored: false };
+pub(super) const STORED: Responses = Responses { stored: true };
 
 impl Client for Responses {
     fn name(&self) -> &'static str {
-        "OpenAI Responses"
+        if self.stored { STORING } else { "OpenAI Responses" }
     }
 
-    fn path(&self) -> &'static str {
-        "/v1/responses"
+    fn path(&self, _: &Ask) -> String {
+        "/v1/responses".into()
     }
 
     fn request(&self, ask: &Ask) -> Value {
@@ -34,7 +40,11 @@ impl Client for Responses {
             content.push(json!({"type": "input_file", "filename": "a.pdf", "file_data": data}));
         }
         let mut input = vec![json!({"type": "message", "role": "user", "content": content})];
-        for Past { turn, results, question } in &ask.past {
+        if self.stored && !ask.past.is_empty() {
+            input.clear();
+        }
+        let known = if self.stored { ask.past.len().saturating_sub(1) } else { 0 };
+        for Past { turn, results, question } in ask.past.iter().skip(known) {
             input.extend(turn.as_array().cloned().unwrap_or_default());
             let result = |(id, result): &(String, &str)| json!({"type": "function_call_output", "call_id": id, "output": result});
             input.extend(results.iter().map(result));
@@ -42,8 +52,12 @@ impl Client for Responses {
                 input.push(json!({"role": "user", "content": question}));
             }
         }
-        let mut body = json!({"model": ask.model, "input": input, "store": false, "stream": ask.stream,
+        let mut body = json!({"model": ask.model, "input": input, "store": self.stored, "stream": ask.stream,
             "max_output_tokens": ask.settings.max_tokens.unwrap_or(4000), "include": ["reasoning.encrypted_content"]});
+        if let Some(past) = ask.past.last().filter(|_| self.stored) {
+            body["previous_response_id"] = past.turn.clone();
+            body["metadata"] = json!({"cell": ask.mark});
+        }
         if ask.system {
             body["instructions"] = SYSTEM.into();
         }
@@ -73,7 +87,7 @@ impl Client for Responses {
 
     fn whole(&self, body: &Value) -> Told {
         check_response(body);
-        read(body)
+        self.keep(body, read(body))
     }
 
     /// P1, E2, S7.
@@ -82,12 +96,15 @@ impl Client for Responses {
         let begun = checked.events.iter().filter(|event| event["type"] == "response.in_progress").count();
         let comments = text.lines().filter(|line| line.starts_with(": ")).count();
         let failure = word(&checked.response, "/error/message");
-        let told = read(&checked.response);
+        let told = self.keep(&checked.response, read(&checked.response));
         let failure = (!failure.is_empty()).then_some(failure);
         Told { failure, signs_of_life: begun.saturating_sub(1) + comments, ..told }
     }
 
     fn forgetful(&self, turn: Value) -> Value {
+        if self.stored {
+            return turn;
+        }
         list(&turn, "").into_iter().filter(|item| item["type"] != "reasoning").collect()
     }
 
@@ -97,6 +114,13 @@ impl Client for Responses {
 
     fn expects(&self, trouble: Trouble) -> (u16, &'static str) {
         openai_expects(trouble)
+    }
+}
+
+impl Responses {
+    /// A stored answer goes back by its id.
+    fn keep(&self, response: &Value, told: Told) -> Told {
+        if self.stored { Told { turn: response["id"].clone(), ..told } } else { told }
     }
 }
 

@@ -125,7 +125,9 @@ impl Vendor for Gemini {
             ..Heard::default()
         };
         for content in list(&body, "/contents") {
-            let parts: Vec<Part> = list(&content, "/parts").iter().flat_map(part).collect();
+            // What was thought may come back, and is not read.
+            let parts = list(&content, "/parts").into_iter().filter(|part| part["thought"] != true);
+            let parts: Vec<Part> = parts.flat_map(|given| part(&given)).collect();
             match content["role"].as_str().expect("a role") {
                 "user" => heard.user(parts),
                 "model" => heard.model(parts),

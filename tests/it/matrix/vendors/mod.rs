@@ -74,7 +74,7 @@ pub(super) trait Vendor: Sync {
     }
 }
 
-/// In the order of the table's columns.
+/// In the order of the table's rows.
 pub(super) const VENDORS: [&dyn Vendor; 11] = [
     &chat::OPEN,
     &responses::Responses,

@@ -83,6 +83,11 @@ impl Vendor for Responses {
     fn heard(&self, request: &Request) -> Heard {
         assert!(request.path.ends_with("/v1/responses"), "{}", request.path);
         let body = request.json();
+        let before = &body["previous_response_id"];
+        assert!(
+            before.is_null() || before.as_str().is_some_and(|id| id.starts_with("resp_0") || id.starts_with("resp_1")),
+            "P4: {before}"
+        );
         let mut heard = Heard {
             system: word(&body, "/instructions"),
             tools: list(&body, "/tools").iter().map(|tool| word(tool, "/name")).collect(),
