@@ -193,6 +193,7 @@ mod tests {
     use crate::{
         call::Notes,
         server::{Lifecycle, testing::dialect},
+        telemetry::{Endpoint, Metrics},
     };
 
     const INTERVAL: Duration = Duration::from_secs(15);
@@ -218,7 +219,7 @@ mod tests {
             interval: INTERVAL,
             quiet_since: Instant::now(),
             cut: lifecycle.watch_cut(),
-            in_flight: InFlight::begin("test"),
+            in_flight: Metrics::disabled().call_begins(Endpoint::Messages),
         };
         EventStream::new(source, terms)
     }

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, Label, SharedString, counter, histogram};
 use uuid::Uuid;
 
 use super::metrics::{
-    CALL_DURATION, CALLS_IN_FLIGHT, CALLS_TOTAL, COST_TOTAL, DROPPED_FIELDS, FIRST_EVENT, TOKENS_TOTAL, UNPRICED_TOTAL,
+    CALL_DURATION, CALLS_TOTAL, COST_TOTAL, DROPPED_FIELDS, FIRST_EVENT, TOKENS_TOTAL, UNPRICED_TOTAL,
 };
 
 /// All that is told of a call that has ended.
@@ -262,8 +262,7 @@ impl Outcome {
 // === impl InFlight ===
 
 impl InFlight {
-    pub fn begin(endpoint: &'static str) -> Self {
-        let gauge = gauge!(CALLS_IN_FLIGHT, "endpoint" => endpoint);
+    pub(super) fn begin(gauge: Gauge) -> Self {
         gauge.increment(1.0);
         Self(gauge)
     }
@@ -286,7 +285,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::telemetry::{Metrics, testing::Lines};
+    use crate::telemetry::{Endpoint, Metrics, testing::Lines};
 
     fn ended(outcome: Outcome, status: u16) -> Ended {
         Ended {
@@ -376,11 +375,11 @@ mod tests {
 
     #[test]
     fn calls_in_flight_rise_and_fall() {
-        let name = r#"sluis_requests_in_flight{endpoint="test"}"#;
+        let name = r#"sluis_requests_in_flight{endpoint="messages"}"#;
         let (recorder, metrics) = Metrics::local();
         metrics::with_local_recorder(&recorder, || {
-            let one = InFlight::begin("test");
-            let two = InFlight::begin("test");
+            let one = metrics.call_begins(Endpoint::Messages);
+            let two = metrics.call_begins(Endpoint::Messages);
             drop(one);
             assert!(metrics.render().contains(&format!("{name} 1")));
             drop(two);

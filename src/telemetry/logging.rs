@@ -1,4 +1,4 @@
-//! Log lines to standard error, through a bounded queue that drops rather than waits.
+//! Log lines to standard error, through a bounded buffer that drops rather than waits (`sink`).
 //!
 //! A sink that blocks, such as a full pipe, costs lines and never a request its time; the lost
 //! ones are counted (rule B3, regression 53).
@@ -9,16 +9,15 @@ use std::{
 };
 
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberInitExt};
 
-use super::line::Line;
+use super::{
+    line::Line,
+    sink::{self, Dropped, Sink, Writing},
+};
 
-/// Lines that wait for a slow sink; at some 400 bytes each, under 4 MiB.
-const QUEUE_LINES: usize = 8192;
-
-/// Lines written to the sink at once, in bytes.
-const SINK_BUFFER: usize = 32 * 1024;
+/// What may wait for a slow sink: about ten thousand lines.
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +31,8 @@ pub enum Format {
 /// Keeps the log's thread alive. Dropping it writes what still waits, for a second at most.
 #[derive(Debug)]
 pub struct Logs {
-    dropped: ErrorCounter,
-    _worker: WorkerGuard,
+    dropped: Dropped,
+    _writing: Writing,
 }
 
 /// Starts logging, for the whole process and once.
@@ -44,12 +43,11 @@ pub struct Logs {
 /// quote a request.
 pub fn log_to_stderr(filter: Option<&str>, format: Format) -> Result<Logs, String> {
     let filter = parse(filter).map_err(|error| format!("the log filter is wrong: {error}"))?;
-    // The log's thread flushes when its queue is empty: a lone line at once, a burst in one write.
-    let (writer, logs) = queue(io::BufWriter::with_capacity(SINK_BUFFER, io::stderr()));
+    let unstarted = |error: &dyn std::fmt::Display| format!("logging cannot be started: {error}");
+    let (sink, writing) = sink::start(io::stderr(), WAITING_BYTES).map_err(|error| unstarted(&error))?;
+    let logs = Logs { dropped: sink.dropped(), _writing: writing };
     let color = io::stderr().is_terminal();
-    subscriber(filter, format, color, writer)
-        .try_init()
-        .map_err(|error| format!("logging cannot be started: {error}"))?;
+    subscriber(filter, format, color, sink).try_init().map_err(|error| unstarted(&error))?;
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a bug: panicked");
@@ -61,19 +59,9 @@ pub fn log_to_stderr(filter: Option<&str>, format: Format) -> Result<Logs, Strin
 
 impl Logs {
     /// Counts the lines the sink was too slow for.
-    pub fn dropped(&self) -> ErrorCounter {
+    pub fn dropped(&self) -> Dropped {
         self.dropped.clone()
     }
-}
-
-fn queue(sink: impl io::Write + Send + 'static) -> (NonBlocking, Logs) {
-    let (writer, worker) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUE_LINES)
-        .thread_name("sluis-log")
-        .finish(sink);
-    let dropped = writer.error_counter();
-    (writer, Logs { dropped, _worker: worker })
 }
 
 fn parse(filter: Option<&str>) -> Result<EnvFilter, ParseError> {
@@ -85,13 +73,8 @@ fn parse(filter: Option<&str>) -> Result<EnvFilter, ParseError> {
     EnvFilter::try_new(directives)
 }
 
-fn subscriber(
-    filter: EnvFilter,
-    format: Format,
-    color: bool,
-    writer: NonBlocking,
-) -> Box<dyn Subscriber + Send + Sync> {
-    let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(color);
+fn subscriber(filter: EnvFilter, format: Format, color: bool, sink: Sink) -> Box<dyn Subscriber + Send + Sync> {
+    let builder = fmt().with_env_filter(filter).with_writer(sink).with_ansi(color);
     match format {
         Format::Text if color => Box::new(builder.compact().finish()),
         Format::Text | Format::Json => Box::new(builder.event_format(Line(format)).finish()),
@@ -100,60 +83,7 @@ fn subscriber(
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Condvar, Mutex},
-        time::{Duration, Instant},
-    };
-
     use super::*;
-
-    /// A sink that takes nothing until it is opened, and then counts lines.
-    #[derive(Clone, Default)]
-    struct Gate(Arc<(Mutex<(bool, usize)>, Condvar)>);
-
-    impl Gate {
-        fn open(&self) {
-            self.0.0.lock().unwrap().0 = true;
-            self.0.1.notify_all();
-        }
-
-        fn lines(&self) -> usize {
-            self.0.0.lock().unwrap().1
-        }
-    }
-
-    impl io::Write for Gate {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let (lock, opened) = &*self.0;
-            let mut state = opened.wait_while(lock.lock().unwrap(), |state| !state.0).unwrap();
-            state.1 += bytes.iter().filter(|byte| **byte == b'\n').count();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Regression 53: a blocked sink slows nobody down, and what is lost is counted to the line.
-    #[test]
-    fn a_blocked_sink_costs_lines_and_no_time() {
-        let gate = Gate::default();
-        let (writer, logs) = queue(gate.clone());
-        let subscriber = subscriber(parse(None).unwrap(), Format::Json, false, writer);
-        let start = Instant::now();
-        tracing::subscriber::with_default(subscriber, || {
-            for number in 0..20_000 {
-                tracing::info!(target: "sluis", number, "line");
-            }
-        });
-        assert!(start.elapsed() < Duration::from_secs(5));
-        let dropped = logs.dropped().dropped_lines();
-        assert!(dropped >= 20_000 - QUEUE_LINES - 2, "{dropped}");
-        gate.open();
-        drop(logs);
-        assert_eq!(gate.lines() + dropped, 20_000);
-    }
 
     #[test]
     fn a_filter_is_a_level_of_ours_or_directives() {

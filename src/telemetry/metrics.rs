@@ -1,10 +1,15 @@
 //! Prometheus: names, units, buckets, and the text `/metrics` shows.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use tracing_appender::non_blocking::ErrorCounter;
+
+use super::{Endpoint, InFlight, sink::Dropped};
 
 /// Calls that have ended, by `endpoint`, `model`, `target`, `outcome` and `status`.
 pub const CALLS_TOTAL: &str = "sluis_requests_total";
@@ -38,7 +43,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
-    log_lines_dropped: Option<ErrorCounter>,
+    log_lines_dropped: Option<Dropped>,
+    /// Looked up when a call first needs one.
+    in_flight: Arc<[OnceLock<Gauge>; Endpoint::ALL.len()]>,
 }
 
 /// Counts a reload of the configuration.
@@ -56,7 +63,7 @@ pub fn store_up(is_up: bool) {
 impl Metrics {
     /// Starts counting, for the whole process and once. `log_lines_dropped` is
     /// [`Logs::dropped`](super::Logs::dropped).
-    pub fn install(log_lines_dropped: Option<ErrorCounter>) -> Result<Self, String> {
+    pub fn install(log_lines_dropped: Option<Dropped>) -> Result<Self, String> {
         let recorder = recorder()?;
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|error| format!("metrics cannot be started: {error}"))?;
@@ -71,18 +78,31 @@ impl Metrics {
                 }
             })
             .map_err(|error| format!("metrics cannot be started: {error}"))?;
-        Ok(Self { handle, log_lines_dropped })
+        Ok(Self::new(handle, log_lines_dropped))
     }
 
     /// A handle to nothing, for a process that counts nothing.
     pub fn disabled() -> Self {
-        Self { handle: PrometheusBuilder::new().build_recorder().handle(), log_lines_dropped: None }
+        Self::new(PrometheusBuilder::new().build_recorder().handle(), None)
+    }
+
+    fn new(handle: PrometheusHandle, log_lines_dropped: Option<Dropped>) -> Self {
+        Self { handle, log_lines_dropped, in_flight: Arc::default() }
+    }
+
+    /// A call of this endpoint is in flight until what comes back is dropped.
+    pub fn call_begins(&self, endpoint: Endpoint) -> InFlight {
+        let gauge = || gauge!(CALLS_IN_FLIGHT, "endpoint" => endpoint.name());
+        // Every endpoint has a place.
+        InFlight::begin(
+            self.in_flight.get(endpoint as usize).map_or_else(gauge, |kept| kept.get_or_init(gauge).clone()),
+        )
     }
 
     /// Everything, in Prometheus' text format. Holds no lock that a call would wait for.
     pub fn render(&self) -> String {
         if let Some(dropped) = &self.log_lines_dropped {
-            counter!(LOG_LINES_DROPPED).absolute(dropped.dropped_lines() as u64);
+            counter!(LOG_LINES_DROPPED).absolute(dropped.lines());
         }
         self.handle.render()
     }
@@ -91,7 +111,7 @@ impl Metrics {
     pub(crate) fn local() -> (PrometheusRecorder, Self) {
         let recorder = recorder().unwrap();
         let handle = recorder.handle();
-        (recorder, Self { handle, log_lines_dropped: None })
+        (recorder, Self::new(handle, None))
     }
 }
 

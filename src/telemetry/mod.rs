@@ -9,6 +9,7 @@ mod endpoint;
 mod line;
 mod logging;
 mod metrics;
+mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
 

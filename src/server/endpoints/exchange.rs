@@ -80,7 +80,7 @@ impl Exchange {
         Self {
             arrival: Arrival::new(headers),
             settings: server.directory.settings(),
-            in_flight: InFlight::begin(endpoint.counted_as.name()),
+            in_flight: server.metrics.call_begins(endpoint.counted_as),
             endpoint,
             server,
         }

@@ -35,7 +35,6 @@ use crate::{
         stream::Pending,
     },
     store::{Item, Status},
-    telemetry::InFlight,
     wire::json::Object,
 };
 
@@ -329,7 +328,7 @@ async fn background(exchange: Exchange, server: &Arc<Server>, mut inbound: Inbou
     let recording = Recording::begun(plan, server.memory.clone(), object.clone());
     let live = Arc::clone(&recording.live);
     let pending: Pending = Box::pin(server.front.clone().oneshot(inbound));
-    place.send(Job { pending, recording, in_flight: InFlight::begin(ENDPOINT.counted_as.name()) });
+    place.send(Job { pending, recording, in_flight: server.metrics.call_begins(ENDPOINT.counted_as) });
     let body = if wants_stream { AnswerBody::Stream(live.watch(-1)) } else { AnswerBody::Whole(object.into()) };
     exchange.respond(Ok(Answer { notes: Notes::default(), body }))
 }
