@@ -4,17 +4,17 @@
 //! base URL, and under `/{provider}/v1`, which pins the call to that provider. What leads nowhere
 //! is told so in the API's own form, never with an empty body. Only the path counts (rule X1).
 
-use std::{any::Any, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use futures_util::FutureExt;
 use http::{Method, StatusCode};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Service;
 
 use super::{
     Server,
@@ -59,8 +59,6 @@ fn openais() -> Router<Arc<Server>> {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        // Outermost: a bug of ours is a 500 in our form, and the next call does not notice.
-        .layer(CatchPanicLayer::custom(|panic| recover("/", panic)))
 }
 
 /// The routes whose clients speak Anthropic's.
@@ -72,7 +70,6 @@ fn anthropics() -> Router<Arc<Server>> {
         .route("/v1/messages/count_tokens", route(&messages::COUNT_TOKENS))
         .route("/messages/count_tokens", route(&messages::COUNT_TOKENS))
         .route("/{provider}/v1/messages/count_tokens", route(&messages::COUNT_TOKENS))
-        .layer(CatchPanicLayer::custom(|panic| recover("/v1/messages", panic)))
 }
 
 /// The routes whose clients speak Gemini's, which they also look for below `/v1`. The method stands
@@ -83,7 +80,6 @@ fn googles() -> Router<Arc<Server>> {
         .route("/v1beta/models/{*id}", get(models::list_or_get).post(generate_content::call))
         .route("/{provider}/v1beta/models", get(models::list_or_get))
         .route("/{provider}/v1beta/models/{*id}", get(models::list_or_get).post(generate_content::call))
-        .layer(CatchPanicLayer::custom(|panic| recover("/v1beta/models", panic)))
 }
 
 /// What outlives its call, below one prefix.
@@ -124,10 +120,16 @@ async fn wrong_method(request: Request) -> Response {
     refuse(path, request.headers(), error)
 }
 
-/// What the panic said is not repeated: it may quote a prompt. The panic hook has logged its place.
-fn recover(path: &str, _panic: Box<dyn Any + Send>) -> Response<Body> {
-    let error = Error::Internal { message: "a request handler panicked".into() };
-    refuse(path, &http::HeaderMap::new(), error)
+/// Answers a request whatever happens: a bug of ours is a 500 in the API's form, and the next call
+/// does not notice. What the panic said is not repeated: it may quote a prompt. The panic hook has
+/// logged its place.
+pub(super) async fn answer(mut router: Router, request: Request) -> Result<Response, Infallible> {
+    let uri = request.uri().clone();
+    let answered = AssertUnwindSafe(async { router.call(request).await }).catch_unwind().await;
+    answered.unwrap_or_else(|_| {
+        let error = Error::Internal { message: "a request handler panicked".into() };
+        Ok(refuse(uri.path(), &http::HeaderMap::new(), error))
+    })
 }
 
 #[cfg(test)]

@@ -36,9 +36,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::Lifecycle;
+use super::{Lifecycle, routes};
 
 /// Connections the kernel keeps for us to accept; it takes what its own limit allows.
 const BACKLOG: i32 = 4096;
@@ -185,7 +184,7 @@ impl Door {
             let used = Arc::clone(&used);
             move |request: Request<Incoming>| {
                 used.store(true, Ordering::Relaxed);
-                self.router.clone().oneshot(request.map(Body::new))
+                routes::answer(self.router.clone(), request.map(Body::new))
             }
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(stream), service));
