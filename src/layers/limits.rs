@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::FixedState;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bucket::{Bucket, Charge, Refusal};
@@ -44,7 +45,8 @@ pub enum Scope {
 /// All limits in use.
 #[derive(Debug, Default)]
 pub struct Limiters {
-    meters: Mutex<HashMap<(Scope, Limits), Arc<Meters>>>,
+    /// Names come from the configuration, so nobody can choose them to collide.
+    meters: Mutex<HashMap<(Scope, Limits), Arc<Meters>, FixedState>>,
 }
 
 /// What admission says of a call.

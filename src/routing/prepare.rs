@@ -24,6 +24,9 @@ use crate::{
     wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, sealed::unseal, signature},
 };
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// The client's request, ready to be written for any target.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -236,11 +239,14 @@ impl Source {
 
     /// The few client headers that travel on, by dialect and vendor (design section 6.9).
     fn forward(&self, route: &Route, dialect: Dialect, headers: &mut HeaderMap) {
-        let names: &[&str] = match dialect {
+        static TRACE: [HeaderName; 2] = [TRACEPARENT, TRACESTATE];
+        static OPENAI: [HeaderName; 3] = [HeaderName::from_static("openai-beta"), TRACEPARENT, TRACESTATE];
+        static ANTHROPIC: [HeaderName; 3] = [HeaderName::from_static("anthropic-version"), TRACEPARENT, TRACESTATE];
+        let names: &[HeaderName] = match dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiResponses
                 if &*route.target.kind == "openai" =>
             {
-                &["openai-beta", "traceparent", "tracestate"]
+                &OPENAI
             }
             Dialect::OpenAiChat
             | Dialect::OpenAiCompletions
@@ -248,16 +254,14 @@ impl Source {
             | Dialect::Ollama
             | Dialect::Gemini
             | Dialect::Cohere
-            | Dialect::BedrockConverse => &["traceparent", "tracestate"],
+            | Dialect::BedrockConverse => &TRACE,
             // A translated request has a version of its own, that of its words.
-            Dialect::Anthropic if self.inbound.dialect == dialect => {
-                &["anthropic-version", "traceparent", "tracestate"]
-            }
-            Dialect::Anthropic => &["traceparent", "tracestate"],
+            Dialect::Anthropic if self.inbound.dialect == dialect => &ANTHROPIC,
+            Dialect::Anthropic => &TRACE,
         };
         for name in names {
-            for value in self.inbound.headers.get_all(*name) {
-                headers.append(*name, value.clone());
+            for value in self.inbound.headers.get_all(name) {
+                headers.append(name, value.clone());
             }
         }
         if dialect == Dialect::Anthropic {
