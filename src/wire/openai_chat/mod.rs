@@ -39,7 +39,7 @@ pub(in crate::wire) use self::{
     response::Counts,
 };
 pub use in_band::in_band_error;
-pub use usage::usage;
+pub use usage::{leading_usage, usage};
 
 use std::sync::LazyLock;
 

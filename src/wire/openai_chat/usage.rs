@@ -5,18 +5,22 @@
 //! and differ in the rest: where cached tokens stand, whether the sums hold them, and which sum
 //! the total is. What each was seen to send stands beside the lines that read it.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::ir;
 
 /// Reads a `usage` object. `None` when it counts neither prompt nor completion.
 pub fn usage(json: &str) -> Option<ir::Usage> {
-    if let Ok(counts) = serde_json::from_str::<OpenAiCounts>(json)
-        && counts.prompt_tokens.checked_add(counts.completion_tokens) == Some(counts.total_tokens)
+    if let Some((counts, end)) = leading_usage(json.as_bytes())
+        && end == json.len()
     {
-        return Some(counts.into());
+        return Some(counts);
     }
+    careful(json)
+}
+
+/// As whatever vendor writes it.
+fn careful(json: &str) -> Option<ir::Usage> {
     let counts = Counts(serde_json::from_str(json).ok()?);
     let prompt = counts.at("prompt_tokens").or_else(|| counts.at("input_tokens"));
     let completion = counts.at("completion_tokens").or_else(|| counts.at("output_tokens"));
@@ -41,35 +45,47 @@ pub fn usage(json: &str) -> Option<ir::Usage> {
     })
 }
 
-/// OpenAI's own object and nothing besides: the common case, read without building a map.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// OpenAI's own object and nothing besides, at the start of `json`, and where it ends: the common
+/// case, read without a parser.
+pub fn leading_usage(json: &[u8]) -> Option<(ir::Usage, usize)> {
+    let mut counts = OpenAiCounts::default();
+    let mut cursor = Cursor { json, at: 0 };
+    cursor.object(|cursor, key| match key {
+        b"prompt_tokens" => cursor.count(&mut counts.prompt),
+        b"completion_tokens" => cursor.count(&mut counts.completion),
+        b"total_tokens" => cursor.count(&mut counts.total),
+        b"prompt_tokens_details" => cursor.object(|cursor, key| match key {
+            b"cached_tokens" => cursor.count(&mut counts.cached),
+            b"audio_tokens" => cursor.count(&mut counts.audio_input),
+            _ => None,
+        }),
+        b"completion_tokens_details" => cursor.object(|cursor, key| match key {
+            b"reasoning_tokens" => cursor.count(&mut counts.reasoning),
+            b"audio_tokens" => cursor.count(&mut counts.audio_output),
+            b"accepted_prediction_tokens" | b"rejected_prediction_tokens" => cursor.count(&mut 0),
+            _ => None,
+        }),
+        _ => None,
+    })?;
+    let adds_up = counts.prompt.checked_add(counts.completion) == Some(counts.total);
+    (adds_up && counts.total > 0).then(|| (counts.into(), cursor.at))
+}
+
+#[derive(Default)]
 struct OpenAiCounts {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    #[serde(default)]
-    prompt_tokens_details: PromptDetails,
-    #[serde(default)]
-    completion_tokens_details: CompletionDetails,
+    prompt: u64,
+    completion: u64,
+    total: u64,
+    cached: u64,
+    audio_input: u64,
+    reasoning: u64,
+    audio_output: u64,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct PromptDetails {
-    cached_tokens: u64,
-    audio_tokens: u64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct CompletionDetails {
-    reasoning_tokens: u64,
-    audio_tokens: u64,
-    #[serde(rename = "accepted_prediction_tokens")]
-    _accepted: u64,
-    #[serde(rename = "rejected_prediction_tokens")]
-    _rejected: u64,
+/// Reads an object of counts; `None` from any step means that this is none.
+struct Cursor<'a> {
+    json: &'a [u8],
+    at: usize,
 }
 
 struct Counts(Map<String, Value>);
@@ -78,18 +94,16 @@ struct Counts(Map<String, Value>);
 
 impl From<OpenAiCounts> for ir::Usage {
     fn from(counts: OpenAiCounts) -> Self {
-        let (asked, made) = (counts.prompt_tokens_details, counts.completion_tokens_details);
-        let cache_read = asked.cached_tokens;
-        let input = outside(counts.prompt_tokens, cache_read);
+        let input = outside(counts.prompt, counts.cached);
         Self {
             input,
-            cache_read,
+            cache_read: counts.cached,
             cache_write: 0,
             cache_write_1h: 0,
-            output: counts.completion_tokens,
-            reasoning: made.reasoning_tokens.min(counts.completion_tokens),
-            audio_input: asked.audio_tokens.min(input),
-            audio_output: made.audio_tokens.min(counts.completion_tokens),
+            output: counts.completion,
+            reasoning: counts.reasoning.min(counts.completion),
+            audio_input: counts.audio_input.min(input),
+            audio_output: counts.audio_output.min(counts.completion),
         }
     }
 }
@@ -98,6 +112,64 @@ impl From<OpenAiCounts> for ir::Usage {
 /// (rule C4).
 fn outside(whole: u64, part: u64) -> u64 {
     if part > whole { whole } else { whole - part }
+}
+
+// === impl Cursor ===
+
+impl<'a> Cursor<'a> {
+    /// An object, `member` reading each value.
+    fn object(&mut self, mut member: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        loop {
+            let key = self.key()?;
+            self.expect(b':')?;
+            member(self, key)?;
+            match self.next()? {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    fn key(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let rest = self.json.get(self.at..)?;
+        let length = rest.iter().position(|byte| *byte == b'"')?;
+        self.at += length + 1;
+        rest.get(..length)
+    }
+
+    fn count(&mut self, into: &mut u64) -> Option<()> {
+        let first = self.next()?;
+        let mut count = digit(first)?;
+        while let Some(more) = self.json.get(self.at).copied().and_then(digit) {
+            count = count.checked_mul(10)?.checked_add(more)?;
+            self.at += 1;
+        }
+        *into = count;
+        let after = self.json.get(self.at)?;
+        matches!(after, b',' | b'}' | b' ' | b'\n' | b'\r' | b'\t').then_some(())
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+
+    /// The next byte that is no white space.
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.json.get(self.at)?;
+            self.at += 1;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+        }
+    }
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    byte.is_ascii_digit().then(|| u64::from(byte - b'0'))
 }
 
 // === impl Counts ===
@@ -182,6 +254,29 @@ mod tests {
         let json = r#"{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,
             "prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}"#;
         assert_eq!(counts(json), [6, 4, 0, 0, 7, 3]);
+    }
+
+    proptest::proptest! {
+        /// The quick look and the careful one agree, wherever the quick one says anything.
+        #[test]
+        fn quick_and_careful_agree(
+            prompt in 0_u64..50, completion in 0_u64..50, wrong in 0_u64..2, more in 0_u64..60, pretty: bool, cut in 0_usize..400,
+        ) {
+            let json = serde_json::json!({
+                "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion + wrong,
+                "prompt_tokens_details": {"cached_tokens": more / 2, "audio_tokens": more % 7},
+                "completion_tokens_details": {"reasoning_tokens": more / 3, "rejected_prediction_tokens": 0},
+            });
+            let text = if pretty { serde_json::to_string_pretty(&json).unwrap() } else { json.to_string() };
+            let quick = leading_usage(text.as_bytes());
+            proptest::prop_assert_eq!(quick.is_some(), wrong == 0 && prompt + completion > 0);
+            if let Some((counts, end)) = quick {
+                proptest::prop_assert_eq!(end, text.len());
+                proptest::prop_assert_eq!(Some(counts), careful(&text));
+            }
+            let cut = cut.min(text.len() - 1);
+            proptest::prop_assert_eq!(leading_usage(&text.as_bytes()[..cut]), None);
+        }
     }
 
     /// C3: sound is told apart, whoever else has a say in the object.

@@ -10,8 +10,11 @@ use serde_json::value::RawValue;
 
 use super::peek::{next_field, opens_with};
 use crate::{
-    ir::Finish,
-    wire::{Tally, openai_chat::usage},
+    ir::{Finish, Usage},
+    wire::{
+        Tally,
+        openai_chat::{leading_usage, usage},
+    },
 };
 
 /// The counts of an answer that needs no repair; `None` for any other.
@@ -38,9 +41,9 @@ pub(super) fn tally(body: &[u8]) -> Option<Tally> {
                 tally.finish = Some(finish(field.text?)?);
             }
             b"usage" if tally.usage.is_none() => {
-                let counts = first(field.value)?;
-                tally.usage = Some(usage(counts.get())?);
-                at = field.value_start + counts.get().len();
+                let (counts, length) = counts(field.value)?;
+                tally.usage = Some(counts);
+                at = field.value_start + length;
             }
             b"tool_calls" | b"function_call" | b"error" | b"base_resp" if field.value.starts_with(b"null") => {}
             b"object" | b"choices" | b"message" | b"usage" | b"tool_calls" | b"function_call" | b"error"
@@ -61,9 +64,12 @@ fn finish(reason: &[u8]) -> Option<Finish> {
     }
 }
 
-/// The value that `json` begins with.
-fn first(json: &[u8]) -> Option<&RawValue> {
-    serde_json::Deserializer::from_slice(json).into_iter().next()?.ok()
+/// The counts that `json` begins with, and how long they are.
+fn counts(json: &[u8]) -> Option<(Usage, usize)> {
+    leading_usage(json).or_else(|| {
+        let first: &RawValue = serde_json::Deserializer::from_slice(json).into_iter().next()?.ok()?;
+        Some((usage(first.get())?, first.get().len()))
+    })
 }
 
 #[cfg(test)]
