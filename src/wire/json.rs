@@ -9,6 +9,7 @@
 //! that changes anything. No value is built.
 
 mod scan;
+mod text;
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -19,7 +20,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+pub use self::text::{push_escaped, push_string, some_text, string, text};
 use crate::error::{Error, Result};
+
+/// By this name `serde_json` hands a [`RawValue`] its text, and takes it from nobody else.
+const RAW: &str = "$serde_json::private::RawValue";
 
 /// The members of one JSON object, in order, with the places where they stand in its text.
 #[derive(Debug)]
@@ -51,13 +56,6 @@ pub struct Edits<'a> {
 enum Change {
     Remove,
     Set { key: Option<String>, value: Option<String> },
-}
-
-/// Text as a JSON string.
-pub fn string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    push_string(&mut out, text);
-    out
 }
 
 // === impl Object ===
@@ -310,12 +308,6 @@ fn not_json(why: &str) -> Error {
 
 fn slice(text: &str, range: Range<usize>) -> &str {
     text.get(range).unwrap_or_default()
-}
-
-/// Appends `text` as a JSON string.
-pub fn push_string(out: &mut String, text: &str) {
-    // A string always has a JSON form.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
 #[cfg(test)]

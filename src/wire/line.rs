@@ -18,6 +18,11 @@ struct OneLine;
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        self.write_raw_fragment(writer, fragment)
+    }
+
+    /// JSON that is there already has such characters in its strings alone, too.
+    fn write_raw_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let bytes = fragment.as_bytes();
         let mut written = 0;
         for at in memchr::memchr2_iter(0xC2, 0xE2, bytes) {
@@ -50,5 +55,11 @@ mod tests {
         assert!(!json.contains(['\u{2028}', '\u{2029}', '\u{85}', '\n']), "{json}");
         assert!(json.contains('\u{e9}') && json.contains('\u{4f60}'), "others stay as they are: {json}");
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        let mut again = Vec::new();
+        super::write(
+            &serde_json::value::RawValue::from_string(serde_json::to_string(text).unwrap()).unwrap(),
+            &mut again,
+        );
+        assert_eq!(String::from_utf8(again).unwrap(), json);
     }
 }

@@ -9,10 +9,11 @@
 
 use std::{borrow::Cow, fmt};
 
+use memchr::memchr;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::json::Object;
+use super::json::{Object, items};
 use crate::error::{Error, Result};
 
 /// Where a value stands.
@@ -154,7 +155,7 @@ impl<'a, 'p> Node<'a, 'p> {
 
     /// Like [`Self::list`], naming what else would have been right.
     pub fn list_or(&self, expected: &str) -> Result<Vec<&'a RawValue>> {
-        serde_json::from_str(self.raw.get()).map_err(|_| self.mistyped(expected))
+        items(self.raw.get()).map_err(|_| self.mistyped(expected))
     }
 
     /// The error of a value that is not what was expected.
@@ -163,8 +164,17 @@ impl<'a, 'p> Node<'a, 'p> {
     }
 
     fn str_or(&self, expected: &str) -> Result<Cow<'a, str>> {
+        if let Some(plain) = self.plain() {
+            return Ok(Cow::Borrowed(plain));
+        }
         let Text(text) = serde_json::from_str(self.raw.get()).map_err(|_| self.mistyped(expected))?;
         Ok(text)
+    }
+
+    /// What a string without escapes holds.
+    fn plain(&self) -> Option<&'a str> {
+        let text = self.raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        memchr(b'\\', text.as_bytes()).is_none().then_some(text)
     }
 
     fn parsed<T: DeserializeOwned>(&self, expected: &str) -> Result<T> {

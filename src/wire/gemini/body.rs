@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::wire::arguments::Arguments;
+use crate::wire::{arguments::Arguments, json};
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -176,7 +176,7 @@ pub(super) struct Part<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Payload<'a> {
-    Text(Cow<'a, str>),
+    Text(#[serde(serialize_with = "json::text")] Cow<'a, str>),
     InlineData(Blob<'a>),
     FileData(File<'a>),
     FunctionCall(Call<'a>),
@@ -187,6 +187,7 @@ pub(super) enum Payload<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Blob<'a> {
     pub mime_type: Cow<'a, str>,
+    #[serde(serialize_with = "json::text")]
     pub data: &'a str,
 }
 

@@ -17,12 +17,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::Member;
+use super::{Member, RAW};
 
 /// Deeper nesting is left to `serde_json`.
 const DEEPEST: u32 = 60;
-/// By this name `serde_json` hands a [`RawValue`] its text, and takes it from nobody else.
-const RAW: &str = "$serde_json::private::RawValue";
 
 /// The members of the object that `text` is; `None` where only a parser can tell.
 pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use crate::wire::{arguments::Arguments, function::Tool};
+use crate::wire::{arguments::Arguments, function::Tool, json};
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Body<'a> {
@@ -63,6 +63,7 @@ pub(super) struct Options<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
 pub(super) struct Message<'a> {
     pub role: &'static str,
     /// Always there, and always a string.
+    #[serde(serialize_with = "json::text")]
     pub content: Cow<'a, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub thinking: Cow<'a, str>,

@@ -14,7 +14,7 @@ use super::{extra_content::ExtraContent, finish, images::Image, logprobs::Logpro
 use crate::{
     ir::{Annotation, Block, Response, ToolKind, Usage},
     wire::{
-        Asked,
+        Asked, json,
         signature::{self, Signed},
     },
 };
@@ -43,10 +43,11 @@ struct Choice<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
+    #[serde(serialize_with = "json::some_text")]
     content: Option<String>,
     refusal: Option<String>,
     annotations: Vec<Citation<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_text")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     thinking_blocks: Vec<ThinkingBlock<'a>>,

@@ -10,7 +10,10 @@
 use bytes::BytesMut;
 
 use super::pieces;
-use crate::ir::{Annotation, Delta, Opening, ToolKind};
+use crate::{
+    ir::{Annotation, Delta, Opening, ToolKind},
+    wire::json::push_escaped,
+};
 
 /// The blocks of one message.
 #[derive(Debug, Default)]
@@ -214,7 +217,11 @@ impl Block {
             Kind::Reasoning => pieces::thinking(at, text, out),
             Kind::Redacted(_) | Kind::Image => {}
             Kind::Call { kind: ToolKind::Function, .. } => pieces::arguments(at, text, out),
-            Kind::Call { kind: ToolKind::Custom, .. } => pieces::arguments(at, &escaped(text), out),
+            Kind::Call { kind: ToolKind::Custom, .. } => {
+                let mut escaped = String::with_capacity(text.len());
+                push_escaped(&mut escaped, text);
+                pieces::arguments(at, &escaped, out);
+            }
         }
     }
 
@@ -228,12 +235,6 @@ impl Block {
         // Text may go on in another block, unless this was its end.
         self.spent = self.closed || !matches!(self.kind, Kind::Text);
     }
-}
-
-/// Text as it stands inside a JSON string.
-fn escaped(text: &str) -> String {
-    let quoted = serde_json::to_string(text).unwrap_or_default();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
 // === impl Json ===

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     ir::{self, Block, Role, Source, ToolKind},
-    wire::{losses::Losses, names::Names},
+    wire::{json, losses::Losses, names::Names},
 };
 
 const IMAGE: &str = "messages[].content[].image_url";
@@ -47,7 +47,7 @@ pub(super) enum Tagged<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
-    Text(Cow<'a, str>),
+    Text(#[serde(serialize_with = "json::text")] Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
@@ -55,9 +55,11 @@ pub(super) enum Content<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
     InputText {
+        #[serde(serialize_with = "json::text")]
         text: Cow<'a, str>,
     },
     OutputText {
+        #[serde(serialize_with = "json::text")]
         text: &'a str,
     },
     Refusal {
@@ -334,8 +336,8 @@ fn custom_call(block: &Block) -> Option<&str> {
 impl Serialize for Url<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain(url) => serializer.serialize_str(url),
-            Self::Data { media_type, data } => serializer.collect_str(&format_args!("data:{media_type};base64,{data}")),
+            Self::Plain(url) => json::text(url, serializer),
+            Self::Data { media_type, data } => json::text(&format!("data:{media_type};base64,{data}"), serializer),
         }
     }
 }
