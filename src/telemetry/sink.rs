@@ -176,24 +176,34 @@ mod tests {
 
     /// A sink that takes nothing until it is opened.
     #[derive(Clone, Default)]
-    struct Gate(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Gate(Arc<Inside>);
+
+    #[derive(Default)]
+    struct Inside {
+        is_open: Mutex<bool>,
+        opened: Condvar,
+        taken: Mutex<String>,
+    }
 
     impl Gate {
         fn open(&self) {
-            self.0.0.lock().unwrap().0 = true;
-            self.0.1.notify_all();
+            *self.0.is_open.lock().unwrap() = true;
+            self.0.opened.notify_all();
+        }
+
+        fn taken(&self) -> String {
+            self.0.taken.lock().unwrap().clone()
         }
 
         fn lines(&self) -> u64 {
-            self.0.0.lock().unwrap().1.iter().filter(|byte| **byte == b'\n').count() as u64
+            self.taken().lines().count() as u64
         }
     }
 
     impl io::Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let (lock, opened) = &*self.0;
-            let mut state = opened.wait_while(lock.lock().unwrap(), |state| !state.0).unwrap();
-            state.1.extend_from_slice(bytes);
+            drop(self.0.opened.wait_while(self.0.is_open.lock().unwrap(), |is_open| !*is_open).unwrap());
+            self.0.taken.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
             Ok(bytes.len())
         }
 
@@ -237,8 +247,7 @@ mod tests {
         });
         drop(writing);
         assert_eq!((gate.lines(), sink.dropped().lines()), (2000, 0));
-        let text = String::from_utf8(gate.0.0.lock().unwrap().1.clone()).unwrap();
-        assert!(text.lines().all(|line| line.split(' ').count() == 3 && line.ends_with(" end")));
+        assert!(gate.taken().lines().all(|line| line.split(' ').count() == 3 && line.ends_with(" end")));
     }
 
     /// A sink that never takes anything does not hold up the end of the process for long.
@@ -248,7 +257,7 @@ mod tests {
         let (sink, writing) = start(gate.clone(), 1000).unwrap();
         log(&sink, "never\n");
         drop(writing);
-        assert_eq!(gate.0.0.lock().unwrap().1.len(), 0);
+        assert_eq!(gate.taken(), "");
         gate.open();
     }
 }
