@@ -16,8 +16,8 @@ use super::{
     sink::{self, Dropped, Sink, Writing},
 };
 
-/// What may wait for a slow sink: about ten thousand lines.
-const WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// What may wait for a slow sink: about five thousand lines.
+const WAITING_BYTES: usize = 2 * 1024 * 1024;
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
