@@ -239,6 +239,9 @@ def texts(scenario, body, results):
         return [word_in(results[-1])] if results else ["Nothing to do."]
     if scenario == "schema":
         return pieces(CITY)
+    if scenario == "list":
+        # Google's models alone take a schema for something else than an object.
+        return pieces(f"[{CITY}]" if "contents" in body else f'{{"value":[{CITY}]}}')
     if scenario == "vision":
         return ["one pixel"]
     if scenario == "unicode":
@@ -378,8 +381,8 @@ class Anthropic(Server):
         if calls:
             called = [("tool", f"toolu_{index}", name, arguments) for index, (name, arguments) in enumerate(calls)]
             return before + called, "tool_use"
-        if scenario == "schema" and (name := self.output_tool(body)):
-            return [("tool", "toolu_0", name, CITY)], "tool_use"
+        if scenario in ("schema", "list") and (name := self.output_tool(body)):
+            return [("tool", "toolu_0", name, "".join(texts(scenario, body, [])))], "tool_use"
         return [*before, ("text", texts(scenario, body, self.results(body)))], "end_turn"
 
     def usage(self, output=5):

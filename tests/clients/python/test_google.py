@@ -153,6 +153,15 @@ def test_schema(client, upstream):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
+def test_list(client, upstream, streaming):
+    """Rule J1: a list of them, which other vendors have no schema for."""
+    parts, last = final(client, upstream, "list", streaming=streaming, response_mime_type="application/json", response_schema=list[Weather])
+    assert text(parts) == '[{"city":"Oslo","degrees":-3}]'
+    if not streaming:
+        assert last.parsed == [Weather(city="Oslo", degrees=-3)]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
 def test_unicode(client, upstream, streaming):
     parts, _ = final(client, upstream, "unicode", streaming=streaming)
     assert text(parts) == "\u4f60\u597d \U0001f30d \u2028caf\u00e9"

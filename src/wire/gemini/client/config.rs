@@ -10,9 +10,12 @@
 //!
 //! Source: "GenerationConfig", "Structured output" and "Thinking" (ai.google.dev, read November 2026).
 
+use serde_json::value::RawValue;
+
 use super::{
     fields::{Extra, Fields, texts},
     schema::{self, Objects},
+    wrapped::{self, Unwrap},
 };
 use crate::{
     error::{Error, Result},
@@ -44,7 +47,7 @@ const KNOWN: &[&str] = &[
 ];
 /// The schema's name, which other dialects demand and this one does not have.
 const SCHEMA_NAME: &str = "response";
-const MEDIA_TYPES: &[&str] = &["text/plain", "application/json"];
+const MEDIA_TYPES: &[&str] = &["text/plain", "application/json", "text/x.enum"];
 const MODALITIES: &[&str] = &["TEXT", "IMAGE"];
 const LEVELS: &[&str] = &["minimal", "low", "medium", "high", "xhigh"];
 
@@ -73,44 +76,76 @@ pub(super) fn decode(config: &Fields<'_, '_>, request: &mut Request, extra: &mut
     Ok(())
 }
 
-/// Whether the client wants to see the model's thoughts.
-pub(super) fn shows_thoughts(body: &[u8]) -> bool {
-    shown(body).unwrap_or(false)
+/// What of a request decides how its answer is written.
+#[derive(Debug, Default)]
+pub(super) struct Manner {
+    /// The client wants to see the model's thoughts.
+    pub shows_thoughts: bool,
+    /// The answer comes within an object.
+    pub unwrap: Option<Unwrap>,
 }
 
-fn shown(body: &[u8]) -> Option<bool> {
-    let root = Fields::parse(body).ok()?;
-    let config = root.get("generationConfig")?;
-    let config = Fields::of(&config).ok()?;
-    let thinking = config.get("thinkingConfig")?;
-    Fields::of(&thinking).ok()?.bool("includeThoughts").ok()?
+// === impl Manner ===
+
+impl Manner {
+    /// A request that cannot be read has been refused before it got an answer.
+    pub(super) fn of(body: &[u8]) -> Self {
+        Self::read(body).unwrap_or_default()
+    }
+
+    fn read(body: &[u8]) -> Option<Self> {
+        let root = Fields::parse(body).ok()?;
+        let config = root.get("generationConfig")?;
+        let config = Fields::of(&config).ok()?;
+        let shows = |node: Node<'_, '_>| Fields::of(&node).ok()?.bool("includeThoughts").ok()?;
+        let schema = schema(&config).ok()?;
+        let is_wrapped = schema.is_some_and(|schema| wrapped::wrap(&schema).is_some());
+        let is_word = media(&config).ok()? == Media::Word;
+        Some(Self {
+            shows_thoughts: config.get("thinkingConfig").and_then(shows).unwrap_or(false),
+            unwrap: is_wrapped.then(|| Unwrap::new(is_word)),
+        })
+    }
 }
 
+/// The shape of the answer, and how it comes back.
 fn output(config: &Fields<'_, '_>) -> Result<Output> {
-    let schema = match (config.get("responseJsonSchema"), config.get("responseSchema")) {
-        (Some(node), _) if matches!(node.shape(), Shape::Object) => Some(node.raw().to_owned()),
-        (Some(node), _) => return Err(node.mistyped("an object")),
-        (None, Some(node)) => Some(schema::convert(&node, Objects::Closed)?),
-        (None, None) => None,
+    let Some(schema) = schema(config)? else {
+        return Ok(if media(config)? == Media::Json { Output::JsonObject } else { Output::Text });
     };
-    let media_type = config.get("responseMimeType");
-    let json = match &media_type {
-        None => false,
-        Some(node) => match &*node.str()? {
-            "" | "text/plain" => false,
-            "application/json" => true,
-            other => return Err(node.path().unsupported(other, MEDIA_TYPES)),
-        },
-    };
-    Ok(match schema {
-        // Google wants the media type beside the schema; who gives only the schema means it all the same.
-        Some(schema) => {
-            let strict = takes_strict(&schema).then_some(true);
-            Output::JsonSchema { name: SCHEMA_NAME.into(), description: None, schema, strict }
-        }
-        None if json => Output::JsonObject,
-        None => Output::Text,
-    })
+    media(config)?;
+    let schema = wrapped::wrap(&schema).unwrap_or(schema);
+    // Google wants the media type beside the schema; who gives only the schema means it all the same.
+    let strict = takes_strict(&schema).then_some(true);
+    Ok(Output::JsonSchema { name: SCHEMA_NAME.into(), description: None, schema, strict })
+}
+
+fn schema(config: &Fields<'_, '_>) -> Result<Option<Box<RawValue>>> {
+    match (config.get("responseJsonSchema"), config.get("responseSchema")) {
+        (Some(node), _) if node.shape() == Shape::Object => Ok(Some(node.raw().to_owned())),
+        (Some(node), _) => Err(node.mistyped("an object")),
+        (None, Some(node)) => schema::convert(&node, Objects::Closed).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What the answer's text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Media {
+    Text,
+    Json,
+    /// A word that a schema allows, without quotes.
+    Word,
+}
+
+fn media(config: &Fields<'_, '_>) -> Result<Media> {
+    let Some(node) = config.get("responseMimeType") else { return Ok(Media::Text) };
+    match &*node.str()? {
+        "" | "text/plain" => Ok(Media::Text),
+        "application/json" => Ok(Media::Json),
+        "text/x.enum" => Ok(Media::Word),
+        other => Err(node.path().unsupported(other, MEDIA_TYPES)),
+    }
 }
 
 /// What the answer may be made of, in OpenAI's word. Sound has no way back.

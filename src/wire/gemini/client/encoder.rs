@@ -151,12 +151,12 @@ impl Encoder {
         }
         match delta {
             Delta::Text(text) => {
-                self.text.push_str(text);
                 let part = self.speech.text(text);
+                self.text.push_str(part.as_ref().and_then(|part| part.text.as_deref()).unwrap_or_default());
                 self.say(part, out);
             }
             Delta::Refusal(text) => {
-                let part = self.speech.text(text);
+                let part = self.speech.say(text.as_str());
                 self.say(part, out);
             }
             Delta::Reasoning(text) => {

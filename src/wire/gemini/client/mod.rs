@@ -35,6 +35,7 @@ mod speech;
 mod tests;
 mod thoughts;
 mod tools;
+mod wrapped;
 
 pub use self::{array::Listed, request::counted};
 

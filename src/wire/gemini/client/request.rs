@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    ir::{self, Message, Role},
-    wire::json::Object,
+    ir::{self, Block, Message, Output, Role},
+    wire::{json::Object, prompted},
 };
 
 const KNOWN: &[&str] = &[
@@ -68,7 +68,24 @@ pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
         config::decode(&Fields::of(&node)?, &mut request, &mut extra)?;
     }
     request.extra = extra;
+    tell_of_json(&mut request);
     Ok(request)
+}
+
+/// Google tells its models of the form that was asked for; others take JSON without a schema only where
+/// the words of the request ask for it too.
+fn tell_of_json(request: &mut ir::Request) {
+    let told = matches!(request.output, Output::JsonObject).then(|| prompted::json_output(&request.output)).flatten();
+    let Some(told) = told else { return };
+    let mentions =
+        |block: &Block| matches!(block, Block::Text { text, .. } if text.to_ascii_lowercase().contains("json"));
+    if request.messages.iter().flat_map(|message| &message.blocks).any(mentions) {
+        return;
+    }
+    match request.messages.first_mut().filter(|message| message.role == Role::System) {
+        Some(system) => system.blocks.push(Block::text(told)),
+        None => request.messages.insert(0, Message::new(Role::System, vec![Block::text(told)])),
+    }
 }
 
 /// The request whose prompt shall be counted: the body, or what it wraps.

@@ -21,7 +21,7 @@ pub(super) const BLOCKED: Feedback = Feedback { block_reason: "OTHER" };
 
 pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
     let parts = parts(&response.blocks, asked);
-    let text: String = response.blocks.iter().filter_map(said).collect();
+    let text: String = parts.iter().filter(|part| !part.thought).filter_map(|part| part.text.as_deref()).collect();
     let blocked = parts.is_empty() && response.finish == Finish::ContentFilter;
     let candidate = Candidate {
         finish_reason: Some(finish_reason(response.finish)),
@@ -47,7 +47,8 @@ fn parts<'a>(blocks: &'a [Block], asked: &Asked) -> Vec<Part<'a>> {
     let mut parts = Vec::with_capacity(blocks.len());
     for block in blocks {
         match block {
-            Block::Text { text, .. } | Block::Refusal { text } => parts.extend(speech.text(text)),
+            Block::Text { text, .. } => parts.extend(speech.text(text)),
+            Block::Refusal { text } => parts.extend(speech.say(text.as_str())),
             Block::Reasoning { text, signature } => {
                 parts.extend(speech.thought(text));
                 parts.extend(speech.think(Cow::Borrowed(text), signature.as_deref()));
@@ -61,9 +62,4 @@ fn parts<'a>(blocks: &'a [Block], asked: &Asked) -> Vec<Part<'a>> {
     }
     parts.extend(speech.last());
     parts
-}
-
-/// The text that citations count in.
-fn said(block: &Block) -> Option<&str> {
-    if let Block::Text { text, .. } = block { Some(text) } else { None }
 }

@@ -2,7 +2,7 @@
 //!
 //! Thoughts are shown where they were asked for (`includeThoughts`); shown or not, what proves them
 //! rides on the part behind them ([`super::thoughts`]). A signature that Google itself gave goes back
-//! to what it is of.
+//! to what it is of. An answer that was asked for within an object comes without it ([`super::wrapped`]).
 //!
 //! Cost per piece of text: the part, which borrows it. Reasoning is kept until the part that carries it.
 
@@ -10,8 +10,9 @@ use std::borrow::Cow;
 
 use super::{
     answer::{Blob, Call, File, Part},
-    config,
+    config::Manner,
     thoughts::{self, Thought},
+    wrapped::Unwrap,
 };
 use crate::{
     ir::{Source, ToolKind},
@@ -25,7 +26,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Speech {
-    shows: bool,
+    manner: Manner,
     target: String,
     model: String,
     /// Since the last part that carried some.
@@ -39,7 +40,7 @@ pub(super) struct Speech {
 impl Speech {
     pub(super) fn new(asked: &Asked) -> Self {
         Self {
-            shows: config::shows_thoughts(&asked.request),
+            manner: Manner::of(&asked.request),
             target: asked.target.to_string(),
             model: asked.model.clone(),
             thoughts: Vec::new(),
@@ -47,13 +48,24 @@ impl Speech {
         }
     }
 
+    /// A piece of the answer's text.
     pub(super) fn text<'a>(&mut self, text: &'a str) -> Option<Part<'a>> {
+        let text = match &mut self.manner.unwrap {
+            Some(unwrap) => Cow::Owned(unwrap.push(text)),
+            None => Cow::Borrowed(text),
+        };
+        self.say(text)
+    }
+
+    /// A piece of text that is none of the answer.
+    pub(super) fn say<'a>(&mut self, text: impl Into<Cow<'a, str>>) -> Option<Part<'a>> {
+        let text = text.into();
         (!text.is_empty()).then(|| Part { thought_signature: self.carried(), ..Part::text(text) })
     }
 
     /// A piece of reasoning, as it is shown.
     pub(super) fn thought<'a>(&self, text: &'a str) -> Option<Part<'a>> {
-        (self.shows && !text.is_empty()).then(|| Part { thought: true, ..Part::text(text) })
+        (self.manner.shows_thoughts && !text.is_empty()).then(|| Part { thought: true, ..Part::text(text) })
     }
 
     /// Reasoning has ended.
@@ -61,7 +73,7 @@ impl Speech {
         match signature.map(|tagged| (tagged, signature::read(tagged))) {
             Some((_, Some((Signed::Call, own)))) => self.google = Some(own.to_owned()),
             Some((_, Some((Signed::Part, own)))) => return Some(signed(false, own)),
-            Some((_, Some((Signed::Thought, own)))) => return self.shows.then(|| signed(true, own)),
+            Some((_, Some((Signed::Thought, own)))) => return self.manner.shows_thoughts.then(|| signed(true, own)),
             Some((tagged, None)) => {
                 let proof = Some(seal(Proof::Signature(tagged), &self.target, &self.model));
                 self.thoughts.push(Thought { text: Some(text.into_owned()), proof });
@@ -97,12 +109,16 @@ impl Speech {
 
     /// What is left to be carried when nothing more comes.
     pub(super) fn last(&mut self) -> Option<Part<'static>> {
+        let kept = self.manner.unwrap.as_mut().map(Unwrap::finish).unwrap_or_default();
+        if let Some(part) = self.say(kept) {
+            return Some(part);
+        }
         let signature = self.google.take().or_else(|| self.carried());
         signature.map(|signature| signed(false, &signature))
     }
 
     fn carried(&mut self) -> Option<String> {
-        thoughts::sign(&std::mem::take(&mut self.thoughts), self.shows)
+        thoughts::sign(&std::mem::take(&mut self.thoughts), self.manner.shows_thoughts)
     }
 }
 

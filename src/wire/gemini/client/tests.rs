@@ -160,11 +160,52 @@ fn answers_may_be_given_a_shape() {
         schema.get(),
         r#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}"#
     );
-    let plain = json!({"type": "array", "items": {"type": "string"}});
+    let plain = json!({"type": "object", "x": 1});
     let Output::JsonSchema { schema, strict, .. } = shape(json!({"response_json_schema": plain})) else {
         panic!("no schema")
     };
-    assert_eq!((schema.get().to_owned(), strict), (plain.to_string(), Some(true)));
+    assert_eq!((schema.get().to_owned(), strict), (plain.to_string(), None));
+}
+
+/// J2: who asks for JSON without a schema gets it from those too who want to be told so in words.
+#[test]
+fn json_is_asked_for_in_words_too() {
+    let told = |body: Value| {
+        let request = of(&body);
+        let system = request.messages.first().filter(|message| message.role == Role::System);
+        system.map(|message| message.blocks.len())
+    };
+    let config = || json!({"responseMimeType": "application/json"});
+    assert_eq!(told(hi(&json!({"generationConfig": config()}))), Some(1));
+    let instruction = json!({"parts": [{"text": "Be brief."}]});
+    assert_eq!(told(hi(&json!({"generationConfig": config(), "systemInstruction": instruction}))), Some(2));
+    let asked = json!({"parts": [{"text": "Answer in JSON."}]});
+    assert_eq!(told(hi(&json!({"generationConfig": config(), "systemInstruction": asked}))), Some(1));
+    assert_eq!(told(hi(&json!({}))), None);
+}
+
+/// J1: what is no object comes within one from other vendors, and without it to the client.
+#[test]
+fn lists_and_words_come_out_of_their_object() {
+    let list = json!({"responseMimeType": "application/json", "responseSchema": {"type": "ARRAY", "items": {"type": "STRING"}}});
+    let word = json!({"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["up", "down"]}});
+    for (config, said, heard) in [
+        (&list, r#"{"value":["a","b"]}"#, r#"["a","b"]"#),
+        (&word, r#"{"value": "up"}"#, "up"),
+        (&word, "I will not.", "I will not."),
+    ] {
+        let body = hi(&json!({"generationConfig": config}));
+        let Output::JsonSchema { schema, strict, .. } = of(&body).output else { panic!("no schema") };
+        assert!(schema.get().starts_with(r#"{"type":"object","properties":{"value":"#) && strict == Some(true));
+        let asked = || Asked { request: body.to_string().into(), ..asked(false) };
+        let answer = answer(vec![Block::text(said), Block::Refusal { text: " No.".into() }]);
+        let text = |answer: &Value| {
+            let parts = answer["candidates"][0]["content"]["parts"].as_array().unwrap().clone();
+            parts.iter().map(|part| part["text"].as_str().unwrap().to_owned()).collect::<String>()
+        };
+        assert_eq!(text(&encode(&answer, &asked())), format!("{heard} No."));
+        assert_eq!(chunks(&answer, asked()).iter().map(text).collect::<String>(), format!("{heard} No."));
+    }
 }
 
 /// T4, T6: functions in either form, their calls by id or by name, results in order.
@@ -302,7 +343,7 @@ fn losses_have_names() {
     for (body, param) in [
         (json!({"cachedContent": "cachedContents/a"}), "cachedContent"),
         (json!({"generationConfig": {"responseModalities": ["AUDIO"]}}), "generationConfig.responseModalities"),
-        (json!({"generationConfig": {"responseMimeType": "text/x.enum"}}), "generationConfig.responseMimeType"),
+        (json!({"generationConfig": {"responseMimeType": "text/csv"}}), "generationConfig.responseMimeType"),
         (json!({"generationConfig": {"temperature": []}}), "generationConfig.temperature"),
         (json!({"toolConfig": 5}), "toolConfig"),
     ] {
