@@ -189,8 +189,9 @@ impl Source {
     pub(super) fn weigh(&self, losses: Vec<Loss>, target: &str) -> Result<Vec<String>> {
         let refused = losses.iter().find(|loss| self.inbound.strict || loss.weight == Weight::Meaning);
         if let Some(loss) = refused {
-            let message = format!("`{}` is not supported by {target}.", loss.field);
-            return Err(Error::invalid(message, &loss.field, "unsupported_parameter"));
+            let field = client(self.inbound.dialect)?.spelled(&loss.field);
+            let message = format!("`{field}` is not supported by {target}.");
+            return Err(Error::invalid(message, field, "unsupported_parameter"));
         }
         let mut dropped: Vec<String> = Vec::with_capacity(losses.len());
         for loss in losses {

@@ -7,6 +7,7 @@
 //! Cost: one map, sized at once; a handful of short values, each one allocation.
 
 use std::{
+    borrow::Cow,
     fmt::Write,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use crate::{
     call::{Dialect, Failure, LimitState, Notes},
     error::{Class, Error},
-    wire::ClientDialect,
+    wire::{self, ClientDialect},
 };
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -168,7 +169,7 @@ fn head(arrival: &Arrival, dialect: Dialect, notes: &Notes) -> HeaderMap {
         headers.insert(&X_SLUIS_ATTEMPTS, notes.attempts.into());
     }
     if !notes.dropped.is_empty() {
-        insert_text(&mut headers, &X_SLUIS_DROPPED, Some(&notes.dropped.join(",")));
+        insert_text(&mut headers, &X_SLUIS_DROPPED, Some(&dropped(dialect, &notes.dropped)));
     }
     if notes.estimated {
         headers.insert(&X_SLUIS_ESTIMATE, HeaderValue::from_static("true"));
@@ -181,6 +182,19 @@ fn head(arrival: &Arrival, dialect: Dialect, notes: &Notes) -> HeaderMap {
         }
     }
     headers
+}
+
+/// What was left out, in the client's own words; each once.
+fn dropped(dialect: Dialect, fields: &[String]) -> String {
+    let Some(client) = wire::client(dialect) else { return fields.join(",") };
+    let mut told: Vec<Cow<'_, str>> = Vec::with_capacity(fields.len());
+    for field in fields {
+        let field = client.spelled(field);
+        if !told.contains(&field) {
+            told.push(field);
+        }
+    }
+    told.join(",")
 }
 
 /// OpenAI's names (guide "Rate limits", read November 2026).

@@ -29,11 +29,13 @@ pub mod read;
 mod results;
 pub mod sealed;
 pub mod signature;
+mod spelled;
 mod tight;
 pub mod translate;
 pub mod upstream_error;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     sync::{Arc, LazyLock},
 };
@@ -121,6 +123,10 @@ pub trait ClientDialect: Send + Sync {
     fn made_by(&self, body: &[u8]) -> Option<Origin> {
         let _ = body;
         None
+    }
+    /// A lost field, named by its encoder as OpenAI's chat has it, in the words of this dialect's requests.
+    fn spelled<'a>(&self, field: &'a str) -> Cow<'a, str> {
+        field.into()
     }
     /// Whether an answer can show this image.
     fn shows_image(&self, source: &ir::Source) -> bool {
@@ -310,7 +316,7 @@ pub struct Encoded {
 /// A field that could not be carried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// As the client spelled it.
+    /// As the client spelled it, or as a chat has it ([`ClientDialect::spelled`]).
     pub field: String,
     pub weight: Weight,
 }

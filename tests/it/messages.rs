@@ -581,3 +581,29 @@ async fn omitted_thinking_passes() {
     let told = message(&create(&gateway, &ask(CLAUDE, true)).await.text());
     assert_eq!(told["content"][0], json!({"type": "thinking", "thinking": "", "signature": "S1"}));
 }
+
+/// What is lost or refused is named as the client wrote it, whatever it is called where it has no place.
+#[tokio::test]
+async fn losses_have_the_names_that_the_client_wrote() {
+    let answer = || Script::json(200, &ant::message(&json!([{"type": "text", "text": "hi"}]), "end_turn"));
+    let claude = Upstream::scripted([answer()]).await;
+    let other = Upstream::scripted([]).await;
+    let gateway = Gateway::start(&both(&claude, &other)).await;
+    let body = json!({"model": CLAUDE, "text": {"verbosity": "low"}, "store": false,
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"},
+            {"type": "input_image", "image_url": "https://example.com/a.png", "detail": "low"}]}]});
+    let reply = gateway.send_json("k", "POST", "/v1/responses", &body).await.whole().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.header("x-sluis-dropped"), Some("input[].content[].detail,text.verbosity"));
+    let metric = gateway.metric("", "sluis_dropped_fields_total", "field=\"verbosity\"").await;
+    assert_eq!(metric, 1.0, "counted under one name, whoever wrote it");
+    let file = json!({"type": "input_file", "file_url": "https://example.com/a.pdf"});
+    let body = json!({"model": OTHER, "store": false, "input": [{"role": "user", "content": [file]}]});
+    let reply = gateway.send_json("k", "POST", "/v1/responses", &body).await.whole().await;
+    assert_eq!((reply.status, reply.error()["param"].clone()), (400, json!("input[].content")));
+    let mut strict = ask(OTHER, false);
+    strict["n"] = 2.into();
+    strict["container"] = "c".into();
+    let reply = send(&gateway, &[("x-sluis-strict", "true")], &strict).await.whole().await;
+    assert!(reply.status == 400 && reply.text().contains("`container`"), "{}", reply.text());
+}

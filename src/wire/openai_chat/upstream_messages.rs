@@ -269,7 +269,11 @@ fn part<'a>(block: &'a Block, lose: &mut impl FnMut()) -> Option<Part<'a>> {
             };
             (Kind::ImageUrl { image_url: Image { url, detail: detail.as_deref() } }, *cache)
         }
-        Block::Document { source: Source::Text(text), cache, .. } => return Some(Part::text(text, *cache)),
+        // Text has no name here but in its first line.
+        Block::Document { source: Source::Text(text), name: Some(name), cache } => {
+            (Kind::Text { text: format!("{name}\n{text}").into() }, *cache)
+        }
+        Block::Document { source: Source::Text(text), name: None, cache } => return Some(Part::text(text, *cache)),
         Block::Document { source, name, cache } => {
             let Some(file) = File::of(source, name.as_deref()) else {
                 lose();

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import openai
 import pydantic
@@ -151,6 +152,18 @@ def test_errors(client, upstream, status, streaming):
     assert isinstance(error.body, dict) and error.type
     assert error.request_id
     assert "None" not in (error.param, error.code, error.type)
+
+
+def test_retry_waits_as_told(options, upstream):
+    """Rule F8: the SDK reads when to come back, and that some failures are not worth it."""
+    begun = time.monotonic()
+    with openai.OpenAI(**{**options, "max_retries": 2}) as client:
+        assert client.chat.completions.create(**ask("busy-once", upstream)).choices[0].message.content == WORDS
+        assert time.monotonic() - begun > 0.9
+        upstream.log("DELETE")
+        with pytest.raises(openai.InternalServerError):
+            client.chat.completions.create(**ask("error-401", upstream))
+    assert len(upstream.log()) == 1
 
 
 def test_unknown_model(client):

@@ -2,6 +2,7 @@
 upstream."""
 
 import os
+import time
 
 import anthropic
 import pytest
@@ -122,6 +123,18 @@ def test_errors(client, upstream, status, expected, streaming):
         final(client, ask(f"error-{status}", upstream), streaming)
     assert f"scripted {status}" in str(raised.value)
     assert raised.value.body["type"] == "error" and raised.value.body["error"]["type"]
+
+
+def test_retry_waits_as_told(options, upstream):
+    """Rule F8: the SDK reads when to come back, and that some failures are not worth it."""
+    begun = time.monotonic()
+    with anthropic.Anthropic(**{**options, "max_retries": 2}) as client:
+        assert client.messages.create(**ask("busy-once", upstream)).content[0].text == WORDS
+        assert time.monotonic() - begun > 0.9
+        upstream.log("DELETE")
+        with pytest.raises(anthropic.InternalServerError):
+            client.messages.create(**ask("error-401", upstream))
+    assert len(upstream.log()) == 1
 
 
 def test_unknown_model(client):

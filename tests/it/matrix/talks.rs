@@ -228,12 +228,23 @@ impl Cell {
     /// Nothing is lost but what must be.
     fn is_lossless(&self, told: &Told) {
         let verdict = verdict(self.client.name(), self.vendor.name(), self.feature);
+        // Each client reads the name of what it wrote.
+        let formats =
+            ["response_format", "output_config.format", "text.format", "generationConfig.responseSchema"].as_slice();
+        let efforts =
+            ["reasoning_effort", "thinking", "reasoning.effort", "generationConfig.thinkingConfig"].as_slice();
+        let thoughts = [
+            "messages[].reasoning_content",
+            "messages[].thinking_blocks",
+            "messages[].content[].thinking",
+            "input[].encrypted_content",
+            "contents[].parts[].thoughtSignature",
+        ];
+        let moved = [efforts, &thoughts].concat();
         let may: &[&str] = match verdict {
-            Verdict::InWords(_) => &["response_format"],
-            Verdict::Unasked(_) => &["reasoning_effort"],
-            _ if self.feature == Feature::Moved => {
-                &["messages[].reasoning_content", "messages[].thinking_blocks", "reasoning_effort"]
-            }
+            Verdict::InWords(_) => formats,
+            Verdict::Unasked(_) => efforts,
+            _ if self.feature == Feature::Moved => &moved,
             Verdict::Works
             | Verdict::NoPlace(_)
             | Verdict::Refused(_)

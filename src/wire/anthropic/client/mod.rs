@@ -81,6 +81,10 @@ impl ClientDialect for Anthropic {
         Bytes::from_static(b"event: ping\ndata: {\"type\":\"ping\"}\n\n")
     }
 
+    fn spelled<'a>(&self, field: &'a str) -> std::borrow::Cow<'a, str> {
+        crate::wire::spelled::spelled(field, crate::wire::spelled::MESSAGES)
+    }
+
     /// Its answers have no images.
     fn shows_image(&self, _: &crate::ir::Source) -> bool {
         false

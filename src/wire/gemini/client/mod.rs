@@ -93,6 +93,10 @@ impl ClientDialect for Gemini {
         Bytes::from_static(b"\r\n\r\n")
     }
 
+    fn spelled<'a>(&self, field: &'a str) -> std::borrow::Cow<'a, str> {
+        crate::wire::spelled::spelled(field, crate::wire::spelled::GEMINI)
+    }
+
     fn answer_id(&self, call: Uuid) -> String {
         call.simple().to_string()
     }

@@ -83,6 +83,10 @@ impl ClientDialect for OpenAiResponses {
         Some(Box::new(minder::Numbered::new(self.answer_id(id))))
     }
 
+    fn spelled<'a>(&self, field: &'a str) -> std::borrow::Cow<'a, str> {
+        crate::wire::spelled::spelled(field, crate::wire::spelled::RESPONSES)
+    }
+
     /// An image stands in an item by its data.
     fn shows_image(&self, source: &crate::ir::Source) -> bool {
         matches!(source, crate::ir::Source::Base64 { .. })

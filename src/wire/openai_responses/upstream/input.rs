@@ -257,7 +257,11 @@ impl<'a> Writer<'a, '_> {
     /// N2: references stay references.
     fn document(&mut self, source: &'a Source, filename: Option<&'a str>) -> Option<Part<'a>> {
         let (file_id, file_url, file_data) = match source {
-            Source::Text(text) => return Some(Part::InputText { text: text.into() }),
+            Source::Text(text) => {
+                // Text has no name here but in its first line.
+                let named = filename.map(|name| format!("{name}\n{text}").into());
+                return Some(Part::InputText { text: named.unwrap_or(Cow::Borrowed(text)) });
+            }
             Source::Base64 { media_type, data } if media_type.starts_with("image/") => {
                 let image_url = Some(Url::Data { media_type, data });
                 return Some(Part::InputImage { detail: None, file_id: None, image_url });
