@@ -22,6 +22,9 @@ pub struct Request {
     pub stop: Vec<String>,
     pub output: Output,
     pub reasoning: Reasoning,
+    /// Thoughts are welcome where the model has some. No reason to fail where it has none, and of no
+    /// weight beside `reasoning`.
+    pub thoughts_welcome: bool,
     /// How wordy the answer should be (`low`, `medium`, `high`).
     pub verbosity: Option<String>,
     /// The end user's opaque id.
@@ -231,6 +234,14 @@ pub enum Effort {
 // === impl Request ===
 
 impl Request {
+    /// How much to think, of a model that does so only when it is asked to.
+    pub fn reasoning_on_demand(&self) -> Reasoning {
+        if self.thoughts_welcome && self.reasoning == Reasoning::default() {
+            return Reasoning { effort: Some(Effort::Medium), budget_tokens: None };
+        }
+        self.reasoning.clone()
+    }
+
     /// A field without a place here, as it was written; `null` is absence.
     pub fn extra_field(&self, name: &str) -> Option<&RawValue> {
         self.extra.get(name).map(AsRef::as_ref).filter(|value| value.get() != "null")

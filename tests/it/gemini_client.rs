@@ -210,7 +210,7 @@ async fn a_chat_stream_becomes_parts() {
     let sent = upstream.request(0).json();
     assert_eq!(
         (&sent["model"], &sent["stream"], &sent["reasoning_effort"]),
-        (&json!("org/qwen3:4b"), &json!(true), &json!("medium"))
+        (&json!("org/qwen3:4b"), &json!(true), &Value::Null)
     );
     let path = "/v1beta/models/up%2Forg%2Fqwen3%3A4b:streamGenerateContent";
     let reply = post(&gateway, path, hi().to_string().as_bytes()).await.whole().await;

@@ -155,7 +155,7 @@ fn blocks(request: &ir::Request) -> impl Iterator<Item = &ir::Block> + Clone {
 pub(crate) fn plan<'a>(request: &'a ir::Request, model: &Model, around: Around, losses: &mut Losses) -> Plan<'a> {
     match request.extra.get("thinking").filter(|raw| raw.get() != "null") {
         Some(raw) => Plan::given(raw, around, losses),
-        None => Plan::new(&request.reasoning, model, around, losses),
+        None => Plan::new(&request.reasoning_on_demand(), model, around, losses),
     }
 }
 

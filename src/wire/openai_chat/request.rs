@@ -70,6 +70,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
         stop: root.get("stop").map_or(Ok(Vec::new()), |node| stop(&node))?,
         output: root.get("response_format").map_or(Ok(ir::Output::Text), |node| output(&node))?,
         reasoning: reasoning(&root)?,
+        thoughts_welcome: false,
         verbosity: root.string("verbosity")?,
         user: user(&root, &mut extra)?,
         metadata: root.get("metadata").map_or(Ok(BTreeMap::new()), |node| metadata(&node))?,

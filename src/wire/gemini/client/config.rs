@@ -3,8 +3,8 @@
 //! | `thinkingConfig` | canonical |
 //! |---|---|
 //! | `thinkingLevel` | the effort of that name |
-//! | `thinkingBudget` | the budget; 0 is effort `none`, and -1, which leaves it to the model, `medium` |
-//! | `includeThoughts` alone | `medium`: who asks for thoughts wants some |
+//! | `thinkingBudget` | the budget; 0 is effort `none` |
+//! | a budget of -1, which leaves it to the model, or `includeThoughts` alone | thoughts are welcome |
 //!
 //! Whether thoughts are shown is the answer's business ([`super::speech`]).
 //!
@@ -71,7 +71,10 @@ pub(super) fn decode(config: &Fields<'_, '_>, request: &mut Request, extra: &mut
     request.output = output(config)?;
     modalities(config, extra)?;
     if let Some(node) = config.get("thinkingConfig") {
-        request.reasoning = reasoning(&Fields::of(&node)?, extra)?;
+        let thinking = Fields::of(&node)?;
+        request.reasoning = reasoning(&thinking, extra)?;
+        let leaves_it = thinking.get("thinkingBudget").is_some() && request.reasoning == Reasoning::default();
+        request.thoughts_welcome = leaves_it || thinking.bool("includeThoughts")? == Some(true);
     }
     Ok(())
 }
@@ -178,9 +181,8 @@ fn reasoning(config: &Fields<'_, '_>, extra: &mut Extra) -> Result<Reasoning> {
         Some(0) => Ok(of(Effort::None)),
         Some(budget) => match u64::try_from(budget) {
             Ok(tokens) => Ok(Reasoning { effort: None, budget_tokens: Some(tokens) }),
-            Err(_) => Ok(of(Effort::Medium)),
+            Err(_) => Ok(Reasoning::default()),
         },
-        None if config.bool("includeThoughts")? == Some(true) => Ok(of(Effort::Medium)),
         None => Ok(Reasoning::default()),
     }
 }

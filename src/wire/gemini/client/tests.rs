@@ -129,17 +129,20 @@ fn a_configuration_is_read_in_both_spellings() {
 /// R5: every way to ask for thought arrives.
 #[test]
 fn thinking_is_asked_for_in_many_ways() {
-    for (config, effort, budget) in [
-        (json!({"thinkingBudget": 0}), Some(Effort::None), None),
-        (json!({"thinkingBudget": 2048}), None, Some(2048)),
-        (json!({"thinkingBudget": -1}), Some(Effort::Medium), None),
-        (json!({"thinkingLevel": "HIGH"}), Some(Effort::High), None),
-        (json!({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}), None, None),
-        (json!({"includeThoughts": true}), Some(Effort::Medium), None),
-        (json!({"includeThoughts": false}), None, None),
+    for (config, effort, budget, welcome) in [
+        (json!({"thinkingBudget": 0}), Some(Effort::None), None, false),
+        (json!({"thinkingBudget": 2048}), None, Some(2048), false),
+        (json!({"thinkingBudget": -1}), None, None, true),
+        (json!({"thinkingLevel": "HIGH"}), Some(Effort::High), None, false),
+        (json!({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}), None, None, false),
+        (json!({"includeThoughts": true}), None, None, true),
+        (json!({"includeThoughts": false}), None, None, false),
     ] {
         let request = of(&hi(&json!({"generationConfig": {"thinkingConfig": config}})));
         assert_eq!((request.reasoning.effort, request.reasoning.budget_tokens), (effort, budget), "{config}");
+        assert_eq!(request.thoughts_welcome, welcome, "{config}");
+        // Claude thinks only when it is asked to.
+        assert_eq!(request.reasoning_on_demand().effort == Some(Effort::Medium), welcome, "{config}");
     }
     let both = json!({"thinkingBudget": 1, "thinkingLevel": "LOW"});
     assert!(decode(&hi(&json!({"generationConfig": {"thinkingConfig": both}}))).is_err());
