@@ -575,7 +575,7 @@ async fn texts_are_embedded() {
     let path = "/v1beta/models/up/m:embedContent";
     let reply = post(&gateway, path, part("a").to_string().as_bytes()).await.whole().await;
     assert_eq!(reply.text(), r#"{"embedding":{"values":[-0.0,1.50]},"usageMetadata":{"promptTokenCount":3}}"#);
-    assert_eq!(reply.header("x-sluis-dropped"), Some("task_type"));
+    assert_eq!(reply.header("x-sluis-dropped"), Some("taskType"));
     assert_eq!(other.request(0).text(), r#"{"model":"m","input":["a"],"dimensions":2}"#);
     let reply = post(&gateway, path, b"{}").await.whole().await;
     assert_eq!((reply.status, &reply.json()["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));

@@ -8,7 +8,7 @@
 //! [`mod@create`] decides and calls; [`recording`] keeps an answer as it passes; [`retrieve`] and
 //! [`conversations`] are what may be asked afterwards. Pure parts: [`wish`] (what a request asks),
 //! [`items`], [`ids`], [`fold`] (what a cut answer had said), [`page`] and
-//! [`include`] (what a list shows).
+//! [`mod@include`] (what a list shows).
 
 mod background;
 mod compact;
