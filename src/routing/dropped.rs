@@ -32,6 +32,7 @@ const FIELDS: &[&str] = &[
     "generationConfig.routingConfig",
     "generationConfig.speechConfig",
     "include",
+    "include[]",
     "inference_geo",
     "input[].phase",
     "logit_bias",

@@ -587,7 +587,7 @@ async fn omitted_thinking_passes() {
 async fn losses_have_the_names_that_the_client_wrote() {
     let answer = || Script::json(200, &ant::message(&json!([{"type": "text", "text": "hi"}]), "end_turn"));
     let claude = Upstream::scripted([answer()]).await;
-    let other = Upstream::scripted([]).await;
+    let other = Upstream::scripted([Script::json(200, &completion("hi"))]).await;
     let gateway = Gateway::start(&both(&claude, &other)).await;
     let body = json!({"model": CLAUDE, "text": {"verbosity": "low"}, "store": false,
         "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"},
@@ -597,6 +597,13 @@ async fn losses_have_the_names_that_the_client_wrote() {
     assert_eq!(reply.header("x-sluis-dropped"), Some("input[].content[].detail,text.verbosity"));
     let metric = gateway.metric("", "sluis_dropped_fields_total", "field=\"verbosity\"").await;
     assert_eq!(metric, 1.0, "counted under one name, whoever wrote it");
+    let body = json!({"model": OTHER, "input": "hi", "store": false, "include": ["next.month"]});
+    let reply = gateway.send_json("k", "POST", "/v1/responses", &body).await.whole().await;
+    assert_eq!((reply.status, reply.header("x-sluis-dropped")), (200, Some("include[]")), "{}", reply.text());
+    let mut warms = ask(OTHER, false);
+    warms["max_tokens"] = 0.into();
+    let reply = create(&gateway, &warms).await;
+    assert!(reply.status == 400 && reply.text().contains("`max_tokens`: 0"), "{}", reply.text());
     let file = json!({"type": "input_file", "file_url": "https://example.com/a.pdf"});
     let body = json!({"model": OTHER, "store": false, "input": [{"role": "user", "content": [file]}]});
     let reply = gateway.send_json("k", "POST", "/v1/responses", &body).await.whole().await;

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::{options, tools, turns};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     ir::{self, CacheHint, CacheTtl, Message, Role},
     wire::read::{Record, Shape},
 };
@@ -57,7 +57,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
         tools: tools::decode(&root, &mut extra)?,
         tool_choice,
         parallel_tool_calls,
-        max_tokens: root.count("max_tokens")?,
+        max_tokens: max_tokens(&root)?,
         sampling: ir::Sampling {
             temperature: root.number("temperature")?,
             top_p: root.number("top_p")?,
@@ -74,6 +74,16 @@ pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
         extra,
         ..ir::Request::default()
     })
+}
+
+/// None at all is for warming the vendor's own cache, which no other dialect can.
+fn max_tokens(root: &Record<'_, '_>) -> Result<Option<u64>> {
+    let most = root.count("max_tokens")?;
+    if most == Some(0) {
+        let message = "`max_tokens`: 0 only warms Anthropic's own cache; this model needs at least 1.";
+        return Err(Error::invalid(message, "max_tokens", "integer_below_min_value"));
+    }
+    Ok(most)
 }
 
 /// `cache_control` of whatever may carry one.
