@@ -1,5 +1,6 @@
-//! What tools returned, in the order in which they were called (rule T4): several vendors know a result
-//! by its place alone, and clients send results as they come in.
+//! What tools returned: in the order in which they were called (rule T4), since several vendors know a
+//! result by its place alone and clients send results as they come in; and a failure in words, for
+//! dialects that have no flag for one.
 
 use crate::ir::{Block, Message};
 
@@ -13,6 +14,11 @@ pub(super) fn order(before: Option<&Message>, blocks: &mut [Block]) {
     let calls: Vec<String> = before.into_iter().flat_map(|turn| &turn.blocks).filter_map(call).collect();
     let place = |id: &str| calls.iter().position(|call| call == id).unwrap_or(calls.len());
     blocks.sort_by_key(|block| block.answers().map_or(usize::MAX, place));
+}
+
+/// The words of a call that failed.
+pub(super) fn failed(words: &str) -> String {
+    if words.is_empty() { "Error".into() } else { format!("Error: {words}") }
 }
 
 #[cfg(test)]

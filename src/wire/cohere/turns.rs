@@ -17,7 +17,7 @@ use super::body::{Call, Called, Content, Data, Document, Image, Message, Part};
 use crate::{
     error::{Error, Result},
     ir::{self, Block, Role, Source, ToolKind},
-    wire::{losses::Losses, names::Names},
+    wire::{losses::Losses, names::Names, results},
 };
 
 const IMAGE: &str = "messages[].content[].image_url";
@@ -67,12 +67,17 @@ impl<'a> Writer<'a, '_> {
         let mut turn = Message { role: "tool", ..Message::default() };
         if let Block::ToolResult { id, content, is_error, cache } = block {
             turn.tool_call_id = Some(id);
-            if *is_error {
-                self.losses.hint("messages[].content[].is_error");
-            }
             self.no_cache(cache.as_ref());
             for block in content {
                 self.block(block, &mut turn)?;
+            }
+            if *is_error {
+                match turn.content.0.first_mut() {
+                    Some(Part::Text { text }) => *text = results::failed(text).into(),
+                    Some(Part::Thinking { .. } | Part::ImageUrl { .. }) | None => {
+                        turn.content.0.insert(0, Part::Text { text: results::failed("").into() });
+                    }
+                }
             }
         }
         if turn.content.0.iter().any(|part| matches!(part, Part::ImageUrl { .. })) {

@@ -20,7 +20,7 @@ use super::body::{Call, Called, Message};
 use crate::{
     error::{Error, Result},
     ir::{self, Block, Role, Source},
-    wire::{arguments::Arguments, losses::Losses},
+    wire::{arguments::Arguments, losses::Losses, results},
 };
 
 const IMAGE: &str = "messages[].content[].image_url";
@@ -70,12 +70,12 @@ impl<'a, 'l> Writer<'a, 'l> {
         if let Block::ToolResult { id, content, is_error, cache } = block {
             turn.tool_name = self.called.get(id.as_str()).copied();
             turn.tool_call_id = Some(id);
-            if *is_error {
-                self.losses.hint("messages[].content[].is_error");
-            }
             self.no_cache(cache.as_ref());
             for block in content {
                 self.block(block, &mut turn)?;
+            }
+            if *is_error {
+                turn.content = results::failed(&turn.content).into();
             }
         }
         Ok(turn)

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::{names, response, upstream_request::CacheControl};
 use crate::{
     ir::{self, Block, CacheHint, Role, Source},
-    wire::{Loss, Weight, json},
+    wire::{Loss, Weight, json, results},
 };
 
 #[derive(Serialize)]
@@ -189,9 +189,9 @@ fn result<'a>(
     if is_error {
         let first = parts.first_mut().map(|part| &mut part.kind);
         match first {
-            Some(Kind::Text { text }) => *text = format!("Error: {text}").into(),
+            Some(Kind::Text { text }) => *text = results::failed(text).into(),
             Some(Kind::ImageUrl { .. } | Kind::InputAudio { .. } | Kind::File { .. }) | None => {
-                parts.insert(0, Part { kind: Kind::Text { text: "Error".into() }, cache_control: None });
+                parts.insert(0, Part { kind: Kind::Text { text: results::failed("").into() }, cache_control: None });
             }
         }
     }

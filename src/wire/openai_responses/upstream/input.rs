@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     ir::{self, Block, Role, Source, ToolKind},
-    wire::{json, losses::Losses, names::Names},
+    wire::{json, losses::Losses, names::Names, results},
 };
 
 const IMAGE: &str = "messages[].content[].image_url";
@@ -150,8 +150,8 @@ impl<'a> Writer<'a, '_> {
         // This dialect has no flag for a failed tool, only words.
         if is_error {
             match parts.first_mut() {
-                Some(Part::InputText { text }) => *text = format!("Error: {text}").into(),
-                _ => parts.insert(0, Part::InputText { text: "Error".into() }),
+                Some(Part::InputText { text }) => *text = results::failed(text).into(),
+                _ => parts.insert(0, Part::InputText { text: results::failed("").into() }),
             }
         }
         let (call_id, output) = (self.ids.wire(id), content(parts));
