@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::{
-    clients::Client,
+    clients::{CLIENTS, Client},
     exceptions::{Verdict, verdict},
     feature::Feature,
     neutral::{Ask, Heard, PDF, PNG, Part, SYSTEM, Say, Settings, Told, Turn, USAGE, Usage},
-    vendors::{VENDORS, Vendor},
+    vendors::{VENDORS, Vendor, provider},
 };
 use crate::support::{Client as Socket, Gateway, Script, Upstream, until};
 
@@ -29,7 +29,12 @@ pub(super) struct House {
 }
 
 pub(super) const WORDS: [&str; 2] = ["Let us ", "see \u{1F30D}."];
-const SETTINGS: Settings = Settings { max_tokens: Some(50), temperature: Some(0.5), choice: None };
+fn settings() -> Settings {
+    Settings { max_tokens: Some(50), temperature: Some(0.5), ..Settings::default() }
+}
+
+/// S8, S9: streams come in pieces of so many bytes, cut in frames, words and letters alike.
+const CUT: usize = 7;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 // === impl House ===
@@ -38,11 +43,25 @@ impl House {
     pub(super) async fn start() -> Self {
         let upstream = Upstream::scripted([]).await;
         let providers: String = VENDORS.iter().map(|vendor| vendor.config(&upstream.url(""))).collect();
-        let config = format!("[retry]\nattempts = 1\n{providers}");
+        let pairs = CLIENTS.iter().flat_map(|client| VENDORS.iter().map(move |vendor| (*client, *vendor)));
+        let fallbacks: String = pairs.map(|(client, vendor)| fallback(client, vendor)).collect();
+        // Refusals let a provider's only key rest, and then it is asked last; this one has no such cells.
+        let first = provider("first", "anthropic", &upstream.url("/first/v1"));
+        let config = format!("[retry]\nattempts = 1\n{providers}{first}{fallbacks}");
         let lively = format!("{config}[keep-alive]\ninterval = \"{}ms\"\n", INTERVAL.as_millis());
         let (gateway, lively) = tokio::join!(Gateway::start(&config), Gateway::start(&lively));
         Self { upstream, gateway, lively }
     }
+}
+
+/// A name for a vendor's model that leads to another vendor's first.
+fn fallback(client: &dyn Client, vendor: &dyn Vendor) -> String {
+    let (name, model) = (fallback_name(client, vendor), vendor.model(client.name(), false));
+    format!("[models.\"{name}\"]\ntargets = [\"first/claude-haiku-4-5\", \"{model}\"]\n")
+}
+
+pub(super) fn fallback_name(client: &dyn Client, vendor: &dyn Vendor) -> String {
+    format!("{} or {}", client.name(), vendor.name()).replace([' ', ','], "-")
 }
 
 // === impl Cell ===
@@ -57,14 +76,16 @@ impl Cell {
         let verdict = verdict(self.client.name(), self.vendor.name(), self.feature);
         match (self.feature, verdict) {
             (_, Verdict::NoPlace(_)) => {}
-            (_, Verdict::Refused(_)) if self.feature != Feature::Choice => self.is_refused(house, &self.ask()).await,
-            (Feature::Text | Feature::System | Feature::Image | Feature::Document | Feature::Settings, _) => {
-                self.answer(house).await;
-            }
+            (Feature::Document, Verdict::Refused(_)) => self.is_refused(house, &self.ask()).await,
+            (Feature::Text | Feature::System | Feature::Image | Feature::Document, _) => self.answer(house).await,
+            (Feature::Settings, _) => self.settles(house, verdict).await,
             (Feature::Schema, _) => self.fits_schema(house, verdict).await,
             (Feature::Tool | Feature::Parallel | Feature::Thinking | Feature::Forgotten, _) => {
                 self.tool_loop(house, verdict).await;
             }
+            (Feature::Names, _) => self.names_tools(house).await,
+            (Feature::Results, _) => self.returns(house, verdict).await,
+            (Feature::Fallback, _) => self.falls_back(house).await,
             (Feature::Moved, _) => self.moves(house, verdict).await,
             (Feature::Choice, _) => self.chooses(house, verdict).await,
             (Feature::CutOff, _) => self.cut_off(house).await,
@@ -76,7 +97,9 @@ impl Cell {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        Usage { cached: if self.vendor.counts_cached() { USAGE.cached } else { 0 }, ..USAGE }
+        let cached = if self.vendor.counts_cached() { USAGE.cached } else { 0 };
+        let reasoning = if self.vendor.counts_reasoning() { USAGE.reasoning } else { 0 };
+        Usage { cached, reasoning, ..USAGE }
     }
 
     pub(super) fn mark(&self) -> String {
@@ -95,10 +118,18 @@ impl Cell {
             system: is(&[Feature::System]),
             image: is(&[Feature::Image]),
             document: is(&[Feature::Document]),
-            tools: is(&[Feature::Tool, Feature::Parallel, Feature::Choice, Feature::Moved]) || thinking,
+            tools: is(&[
+                Feature::Tool,
+                Feature::Parallel,
+                Feature::Choice,
+                Feature::Moved,
+                Feature::Names,
+                Feature::Results,
+            ]) || thinking,
+            odd_names: is(&[Feature::Names]),
             thinking,
             schema: is_schema,
-            settings: if is(&[Feature::Settings]) { SETTINGS } else { Settings::default() },
+            settings: if is(&[Feature::Settings]) { settings() } else { Settings::default() },
             past: Vec::new(),
         }
     }
@@ -127,7 +158,11 @@ impl Cell {
     }
 
     pub(super) fn script_of(&self, vendor: &dyn Vendor, say: &Say) -> Script {
-        if self.stream { vendor.head().frames(vendor.events(say)).end() } else { Script::json(200, &vendor.whole(say)) }
+        if !self.stream {
+            return Script::json(200, &vendor.whole(say));
+        }
+        let bytes = vendor.events(say).concat();
+        vendor.head().frames(bytes.chunks(CUT)).end()
     }
 
     pub(super) fn push(&self, house: &House, script: Script) {

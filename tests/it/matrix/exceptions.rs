@@ -33,6 +33,8 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
             Feature::System
             | Feature::Tool
             | Feature::Parallel
+            | Feature::Names
+            | Feature::Results
             | Feature::Thinking
             | Feature::Forgotten
             | Feature::Moved
@@ -58,6 +60,11 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
         (_, "Cohere" | "Ollama", Feature::Schema) => Verdict::InWords(
             "beside tools it takes none, so the model is told of it in words, and `response_format` named in `x-sluis-dropped`",
         ),
+        ("OpenAI chat", _, Feature::Results) => Verdict::NoPlace("a result is a text, and no error"),
+        (_, "OpenAI Responses", Feature::Settings) if client != "OpenAI Responses" && client != STORING => {
+            Verdict::Refused("texts that end an answer are refused, since it knows none")
+        }
+        (_, "Cohere", Feature::Results) => Verdict::Refused("an image in a result is refused"),
         (_, "Ollama", Feature::Choice) => Verdict::Refused("it cannot be made to call a tool"),
         _ => Verdict::Works,
     }

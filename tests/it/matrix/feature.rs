@@ -7,6 +7,10 @@ pub(super) enum Feature {
     System,
     Tool,
     Parallel,
+    /// Tools whose names not every vendor takes.
+    Names,
+    /// A result with an image, and one that is an error.
+    Results,
     Thinking,
     /// The same with a client that does not keep the reasoning.
     Forgotten,
@@ -21,6 +25,8 @@ pub(super) enum Feature {
     /// Ends because the tokens are used up, or a policy says so.
     CutOff,
     Refused,
+    /// Another vendor was asked first.
+    Fallback,
     Broken,
     Cancel,
     KeepAlive,
@@ -29,11 +35,13 @@ pub(super) enum Feature {
 // === impl Feature ===
 
 impl Feature {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Text,
         Self::System,
         Self::Tool,
         Self::Parallel,
+        Self::Names,
+        Self::Results,
         Self::Thinking,
         Self::Forgotten,
         Self::Moved,
@@ -44,6 +52,7 @@ impl Feature {
         Self::Choice,
         Self::CutOff,
         Self::Refused,
+        Self::Fallback,
         Self::Broken,
         Self::Cancel,
         Self::KeepAlive,
@@ -55,6 +64,8 @@ impl Feature {
             Self::System => "system",
             Self::Tool => "tool",
             Self::Parallel => "parallel tools",
+            Self::Names => "tool names",
+            Self::Results => "tool results",
             Self::Thinking => "thinking",
             Self::Forgotten => "thinking forgotten",
             Self::Moved => "moved",
@@ -65,6 +76,7 @@ impl Feature {
             Self::Choice => "tool choice",
             Self::CutOff => "cut off",
             Self::Refused => "refused",
+            Self::Fallback => "fallback",
             Self::Broken => "broken",
             Self::Cancel => "cancel",
             Self::KeepAlive => "keep-alive",
@@ -79,6 +91,9 @@ impl Feature {
             | Self::System
             | Self::Tool
             | Self::Parallel
+            | Self::Names
+            | Self::Results
+            | Self::Fallback
             | Self::Thinking
             | Self::Forgotten
             | Self::Moved

@@ -16,6 +16,8 @@ pub(super) struct Ask {
     pub(super) image: bool,
     pub(super) document: bool,
     pub(super) tools: bool,
+    /// Tools of names that not every vendor takes, two of which differ only in that.
+    pub(super) odd_names: bool,
     pub(super) thinking: bool,
     pub(super) schema: bool,
     pub(super) settings: Settings,
@@ -29,6 +31,8 @@ pub(super) struct Settings {
     pub(super) max_tokens: Option<u64>,
     pub(super) temperature: Option<f64>,
     pub(super) choice: Option<Choice>,
+    /// Texts that end the answer.
+    pub(super) stop: Vec<String>,
 }
 
 /// Whether tools may be called.
@@ -48,11 +52,15 @@ pub(super) struct Past {
     pub(super) results: Vec<(String, &'static str)>,
     /// To a turn without calls.
     pub(super) question: &'static str,
+    /// The first result has an image beside its words, and the second is of a call that failed.
+    pub(super) odd_results: bool,
 }
 
 /// What a vendor says: reasoning, text and calls, in this order, as far as there is any.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Say {
+    /// What the tool is called that is called for a city, if not [`TOOL`].
+    pub(super) tool: Option<String>,
     /// Makes ids and proofs this cell's own.
     pub(super) cell: usize,
     /// Which answer of its conversation it is.
@@ -104,12 +112,14 @@ pub(super) enum Finish {
     Filter,
 }
 
-/// Token counts: the whole prompt, what of it came from a cache, and all that was generated.
+/// Token counts: the whole prompt, what of it came from a cache, all that was generated, and what of
+/// it was thought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
     pub(super) prompt: u64,
     pub(super) cached: u64,
     pub(super) output: u64,
+    pub(super) reasoning: u64,
 }
 
 /// How a vendor refuses a request.
@@ -168,13 +178,18 @@ pub(super) enum Part {
 pub(super) const SYSTEM: &str = "Be brief.";
 pub(super) const TOOL: &str = "get_weather";
 pub(super) const CLOCK: &str = "get_time";
+/// T7: of these every vendor takes the second as it is.
+pub(super) const ODD_NAMES: [&str; 2] = ["weather.get/now", "weather_get_now"];
+/// Before the words of a call that failed, where a vendor is told so in words.
+pub(super) const FAILED: &str = "Error: ";
+pub(super) const STOP: &str = "END";
 pub(super) const THOUGHT: [&str; 2] = ["Two ", "cities."];
 pub(super) const PNG: &str = "iVBORw0KGgo=";
 pub(super) const PDF: &str = "JVBERi0xLjcK";
 /// What every vendor counts, as far as it can.
-pub(super) const USAGE: Usage = Usage { prompt: 12, cached: 4, output: 9 };
-/// The part of the output that was reasoning, where a vendor tells.
-pub(super) const REASONING: u64 = 3;
+pub(super) const USAGE: Usage = Usage { prompt: 12, cached: 4, output: 9, reasoning: 3 };
+/// The part of the prompt that was written to a cache, where a vendor tells.
+pub(super) const WRITTEN: u64 = 2;
 
 /// What [`TOOL`] takes.
 pub(super) fn parameters() -> Value {
@@ -207,6 +222,12 @@ pub(super) fn list(value: &Value, path: &str) -> Vec<Value> {
     value.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
+/// A result: its words, and then what is beside them.
+pub(super) fn returned(id: &str, parts: Vec<Part>) -> Vec<Part> {
+    let (words, beside): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| matches!(part, Part::Text(_)));
+    std::iter::once(Part::Result(id.to_owned(), self::words(words))).chain(beside).collect()
+}
+
 /// The text of parts that can be nothing else.
 pub(super) fn words(parts: Vec<Part>) -> String {
     let text = |part| if let Part::Text(text) = part { text } else { panic!("no text: {part:?}") };
@@ -217,6 +238,29 @@ pub(super) fn words(parts: Vec<Part>) -> String {
 pub(super) fn parsed(arguments: &str) -> Value {
     let parsed = serde_json::from_str(arguments).ok().filter(Value::is_object);
     parsed.unwrap_or_else(|| panic!("T1: arguments are no object: {arguments:?}"))
+}
+
+// === impl Ask ===
+
+impl Ask {
+    /// The two tools it offers: the first takes a city, the other nothing.
+    pub(super) fn names(&self) -> [&'static str; 2] {
+        if self.odd_names { ODD_NAMES } else { [TOOL, CLOCK] }
+    }
+}
+
+// === impl Past ===
+
+impl Past {
+    /// Each result with its id, its words, whether there is an image beside them, and whether it is of
+    /// a call that failed.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&str, &str, bool, bool)> {
+        let odd = self.odd_results;
+        self.results
+            .iter()
+            .enumerate()
+            .map(move |(at, (id, words))| (id.as_str(), *words, odd && at == 0, odd && at == 1))
+    }
 }
 
 // === impl Trouble ===
@@ -255,7 +299,11 @@ impl Say {
     pub(super) fn made(&self, prefix: &str) -> Vec<Call> {
         let made = |(number, city): (usize, &&str)| Call {
             id: if prefix.is_empty() { String::new() } else { self.id(prefix, number) },
-            name: if city.is_empty() { CLOCK.into() } else { TOOL.into() },
+            name: match &self.tool {
+                Some(name) => name.clone(),
+                None if city.is_empty() => CLOCK.into(),
+                None => TOOL.into(),
+            },
             arguments: if city.is_empty() { json!({}) } else { json!({ "city": city }) },
         };
         self.calls.iter().enumerate().map(made).collect()

@@ -5,7 +5,10 @@ use super::{
     clients::STORING,
     exceptions::{Verdict, is_same, verdict},
     feature::Feature,
-    neutral::{CLOCK, Call, Choice, Finish, Heard, Part, Past, Say, THOUGHT, TOOL, Told, Turn, schema},
+    neutral::{
+        CLOCK, Call, Choice, FAILED, Finish, Heard, ODD_NAMES, PNG, Part, Past, STOP, Say, THOUGHT, TOOL, Told, Turn,
+        schema,
+    },
     vendors::{ORIGINS, Vendor},
 };
 
@@ -22,6 +25,80 @@ impl Cell {
         let told = self.told(house, &self.ask()).await;
         self.is_told(&told, &say);
         assert_eq!(self.heard(house, 0), Heard { turns: vec![self.question()], ..self.expected() });
+    }
+
+    /// How long, how warm, and where to stop.
+    pub(super) async fn settles(&self, house: &House, verdict: Verdict) {
+        self.answer(house).await;
+        if !self.client.has_stop() {
+            return;
+        }
+        let mut ask = self.ask();
+        ask.settings.stop = vec![STOP.to_owned()];
+        if let Verdict::Refused(_) = verdict {
+            return self.is_refused(house, &ask).await;
+        }
+        let say = self.say(WORDS);
+        self.push(house, self.script(&say));
+        self.is_told(&self.told(house, &ask).await, &say);
+        assert_eq!(
+            self.heard(house, 1),
+            Heard { turns: vec![self.question()], settings: ask.settings, ..self.expected() }
+        );
+    }
+
+    /// T7, case 32: names are made to fit, two never into one, and the client never sees it.
+    pub(super) async fn names_tools(&self, house: &House) {
+        let (mut ask, say) = (self.ask(), self.say(WORDS));
+        self.push(house, self.script(&say));
+        self.is_told(&self.told(house, &ask).await, &say);
+        let wire = self.heard(house, 0).tools;
+        let fits = |name: &String| self.vendor.takes_name(name);
+        if is_same(self.client.name(), self.vendor.name()) {
+            assert_eq!(wire, ODD_NAMES);
+        } else {
+            assert!(wire.iter().all(fits) && wire[0] != wire[1] && wire[1] == ODD_NAMES[1], "{wire:?}");
+        }
+        let call = Say { tool: Some(wire[0].clone()), text: None, calls: &["Oslo"], step: 1, ..say.clone() };
+        self.push(house, self.script(&call));
+        let told = self.told(house, &ask).await;
+        assert_eq!((told.calls.len(), told.calls[0].name.as_str()), (1, ODD_NAMES[0]));
+        let results = vec![(told.calls[0].id.clone(), "-3")];
+        ask.past.push(Past { turn: told.turn, results, question: AGAIN, odd_results: false });
+        self.push(house, self.script(&say));
+        self.is_told(&self.told(house, &ask).await, &say);
+        let replayed = self.heard(house, 2).turns;
+        // Who knows the conversation itself hears the result alone.
+        if let [_, Turn::Model(model), Turn::User(_)] = replayed.as_slice() {
+            assert_eq!(calls_of(model)[0].name, wire[0]);
+        } else {
+            assert_eq!(self.client.name(), STORING, "{replayed:?}");
+        }
+    }
+
+    /// Images in results, and results that are errors, as far as each side has them.
+    pub(super) async fn returns(&self, house: &House, verdict: Verdict) {
+        let first = Say { text: None, calls: &["Oslo", "Rome"], ..self.say(WORDS) };
+        let (mut ask, last) = (self.ask(), Say { step: 1, ..self.say(WORDS) });
+        self.push(house, self.script(&first));
+        let told = self.told(house, &ask).await;
+        let results = told.calls.iter().zip(self.results(&first)).map(|(call, result)| (call.id.clone(), result));
+        let results = results.collect();
+        ask.past.push(Past { turn: told.turn, results, question: AGAIN, odd_results: true });
+        if let Verdict::Refused(_) = verdict {
+            return self.is_refused(house, &ask).await;
+        }
+        self.push(house, self.script(&last));
+        self.is_told(&self.told(house, &ask).await, &last);
+        let mut heard = self.heard(house, 1);
+        let Some(Turn::User(parts)) = heard.turns.pop() else { panic!("{heard:?}") };
+        let (results, beside): (Vec<Part>, Vec<Part>) =
+            parts.into_iter().partition(|part| matches!(part, Part::Result(..)));
+        assert_eq!(beside, [Part::media("image/png", PNG)]);
+        let failed = if self.client.has_errors() { FAILED } else { "" };
+        let words: Vec<&str> =
+            results.iter().map(|part| if let Part::Result(_, words) = part { words.as_str() } else { "" }).collect();
+        assert_eq!(words, ["-3", &format!("{failed}21")]);
     }
 
     /// J1, J2: the schema reaches the vendor and its JSON the client, with tools beside it or without,
@@ -81,7 +158,7 @@ impl Cell {
             let told = self.told(house, &ask).await;
             assert_eq!((told.thinking, told.calls.len()), (THOUGHT.concat(), 2));
             let results = told.calls.iter().zip(self.results(&first)).map(|(call, result)| (call.id.clone(), result));
-            ask.past.push(Past { turn: told.turn, results: results.collect(), question: AGAIN });
+            ask.past.push(Past { turn: told.turn, results: results.collect(), question: AGAIN, odd_results: false });
             ask.model = self.ask().model;
             if matches!(verdict, Verdict::Tied(_)) && is_same(self.client.name(), origin.name()) {
                 self.is_refused(house, &ask).await;
@@ -141,7 +218,7 @@ impl Cell {
                 results.reverse();
             }
             let turn = if kept { told.turn } else { self.client.forgetful(told.turn) };
-            ask.past.push(Past { turn, results, question: AGAIN });
+            ask.past.push(Past { turn, results, question: AGAIN, odd_results: false });
         }
         let is_asked = ask.thinking && !matches!(verdict, Verdict::Unasked(_));
         let mut turns = vec![self.question()];
@@ -203,7 +280,8 @@ impl Cell {
             .map(|city| match *city {
                 "Oslo" => "-3",
                 "Rome" => "21",
-                _ => "noon",
+                // A5: nothing to say is a result too.
+                _ => "",
             })
             .collect()
     }

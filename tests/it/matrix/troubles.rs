@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    cell::{Cell, House, WORDS},
-    neutral::{Ask, Trouble},
+    cell::{Cell, House, WORDS, fallback_name},
+    neutral::{Ask, Heard, Trouble},
+    vendors::FIRST,
 };
-use crate::support::Script;
+use crate::support::{Gate, Script};
 
 /// Long enough for a keep-alive.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -52,16 +53,40 @@ impl Cell {
         }
     }
 
+    /// F6: who is asked first fails before it said anything, and the next answers in its own dialect.
+    pub(super) async fn falls_back(&self, house: &House) {
+        let (say, first) = (self.say(WORDS), FIRST);
+        let in_band = first.head().frame(first.failure("No.")).end();
+        let second = if self.stream { in_band } else { first.refusal(Trouble::Down, "No.") };
+        let mut ask = self.ask();
+        ask.model = fallback_name(self.client, self.vendor);
+        for (count, failing) in [first.refusal(Trouble::Overloaded, "No."), second].into_iter().enumerate() {
+            self.push(house, failing);
+            self.push(house, self.script(&say));
+            self.is_told(&self.told(house, &ask).await, &say);
+            assert_eq!(self.heard(house, 2 * count + 1), Heard { turns: vec![self.question()], ..self.expected() });
+        }
+    }
+
     /// E1, E2, E3: what breaks in mid-stream is told in the dialect's form, and is no good end.
     pub(super) async fn breaks(&self, house: &House) {
         let (say, words) = (self.say(WORDS), "The engine died.");
-        let begun = || self.vendor.head().frames(self.vendor.begun(&say));
-        for (script, words) in
-            [(begun().frame(self.vendor.failure(words)).end(), words), (begun().cut(), ""), (begun().end(), "")]
-        {
+        for end in 0..3 {
+            let gate = Gate::closed();
+            let begun = self.vendor.head().frames(self.vendor.begun(&say)).gate(&gate);
+            let (script, words) = match end {
+                0 => (begun.frame(self.vendor.failure(words)).end(), words),
+                1 => (begun.cut(), ""),
+                _ => (begun.end(), ""),
+            };
             self.push(house, script);
-            let reply = self.send(&house.gateway, &self.ask()).await.whole().await;
-            assert!(reply.status == 200 && reply.text().contains(WORDS[0]), "{} {}", reply.status, reply.text());
+            let mut socket = self.send(&house.gateway, &self.ask()).await;
+            let mut answer = socket.answer().await;
+            answer.until(WORDS[0]).await;
+            // A reset would take along what has not been read.
+            gate.open();
+            let reply = answer.whole().await;
+            assert_eq!(reply.status, 200);
             let told = self.client.stream(&reply.text());
             let failure = told.failure.unwrap_or_else(|| panic!("E1: no error: {}", reply.text()));
             assert!(failure.contains(words) && told.finish.is_none(), "{}", reply.text());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Client, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed,
+        Ask, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed,
         schema, word,
     },
     support::chat_invariants,
@@ -38,7 +38,7 @@ impl Client for Chat {
         }
         let content = if parts.len() > 1 { json!(parts) } else { ask.question.as_str().into() };
         messages.push(json!({"role": "user", "content": content}));
-        for Past { turn, results, question } in &ask.past {
+        for Past { turn, results, question, .. } in &ask.past {
             messages.push(turn.clone());
             messages.extend(
                 results.iter().map(|(id, result)| json!({"role": "tool", "tool_call_id": id, "content": result})),
@@ -53,11 +53,15 @@ impl Client for Chat {
             body["stream_options"] = json!({"include_usage": true});
         }
         if ask.tools {
-            body["tools"] = json!([{"type": "function", "function": {"name": TOOL, "parameters": parameters()}},
-                {"type": "function", "function": {"name": CLOCK}}]);
+            let [one, two] = ask.names();
+            body["tools"] = json!([{"type": "function", "function": {"name": one, "parameters": parameters()}},
+                {"type": "function", "function": {"name": two}}]);
         }
         if let Some(temperature) = ask.settings.temperature {
             body["temperature"] = temperature.into();
+        }
+        if !ask.settings.stop.is_empty() {
+            body["stop"] = json!(ask.settings.stop);
         }
         if let Some(choice) = ask.settings.choice {
             body["tool_choice"] = match choice {
@@ -186,5 +190,6 @@ pub(super) fn counts(usage: &Value) -> Usage {
         prompt: count("/prompt_tokens"),
         cached: count("/prompt_tokens_details/cached_tokens"),
         output: count("/completion_tokens"),
+        reasoning: count("/completion_tokens_details/reasoning_tokens"),
     }
 }

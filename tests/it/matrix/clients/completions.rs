@@ -23,6 +23,9 @@ impl Client for Completions {
         if let Some(temperature) = ask.settings.temperature {
             body["temperature"] = temperature.into();
         }
+        if !ask.settings.stop.is_empty() {
+            body["stop"] = json!(ask.settings.stop);
+        }
         if ask.stream {
             body["stream"] = true.into();
             body["stream_options"] = json!({"include_usage": true});

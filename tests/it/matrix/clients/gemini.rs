@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use super::Client;
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema,
-        word,
+        Ask, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema, word,
     },
     support::gemini_stream::{self as rules, is_error, judge, judge_whole},
 };
@@ -42,7 +41,8 @@ impl Client for Gemini {
             body["systemInstruction"] = json!({"parts": [{"text": SYSTEM}]});
         }
         if ask.tools {
-            let tools = json!([{"name": TOOL, "parametersJsonSchema": parameters()}, {"name": CLOCK}]);
+            let [one, two] = ask.names();
+            let tools = json!([{"name": one, "parametersJsonSchema": parameters()}, {"name": two}]);
             body["tools"] = json!([{"functionDeclarations": tools}]);
         }
         if let Some(choice) = ask.settings.choice {
@@ -77,6 +77,10 @@ impl Client for Gemini {
         parts.into()
     }
 
+    fn has_errors(&self) -> bool {
+        true
+    }
+
     fn error(&self, body: &Value) -> (String, String) {
         is_error(body).unwrap_or_else(|why| panic!("{why}: {body}"));
         (word(body, "/error/status"), word(body, "/error/message"))
@@ -99,6 +103,9 @@ fn config(ask: &Ask) -> Value {
     if let Some(temperature) = ask.settings.temperature {
         config["temperature"] = temperature.into();
     }
+    if !ask.settings.stop.is_empty() {
+        config["stopSequences"] = json!(ask.settings.stop);
+    }
     if ask.thinking {
         config["thinkingConfig"] = json!({"includeThoughts": true, "thinkingLevel": "low"});
     }
@@ -113,18 +120,19 @@ fn config(ask: &Ask) -> Value {
 fn said(past: &Past) -> Vec<Value> {
     let calls = list(&past.turn, "");
     let calls: Vec<&Value> = calls.iter().filter_map(|part| part.get("functionCall")).collect();
-    let result = |(id, result): &(String, &str)| {
-        let call = calls.iter().find(|call| word(call, "/id") == *id).expect("a call");
-        let mut response = json!({"name": call["name"], "response": {"output": result}});
+    let result = |(id, words, has_image, failed): (&str, &str, bool, bool)| {
+        let call = calls.iter().find(|call| word(call, "/id") == id).expect("a call");
+        let key = if failed { "error" } else { "output" };
+        let mut response = json!({"name": call["name"], "response": {key: words}});
         if !id.is_empty() {
-            response["id"] = id.as_str().into();
+            response["id"] = id.into();
+        }
+        if has_image {
+            response["parts"] = json!([{"inlineData": {"mimeType": "image/png", "data": PNG}}]);
         }
         json!({ "functionResponse": response })
     };
-    match past.results.as_slice() {
-        [] => vec![json!({"text": past.question})],
-        results => results.iter().map(result).collect(),
-    }
+    if past.results.is_empty() { vec![json!({"text": past.question})] } else { past.given().map(result).collect() }
 }
 
 fn read(told: rules::Told) -> Told {
@@ -149,6 +157,7 @@ fn read(told: rules::Told) -> Told {
             prompt: count(&usage, "promptTokenCount"),
             cached: count(&usage, "cachedContentTokenCount"),
             output: count(&usage, "candidatesTokenCount") + count(&usage, "thoughtsTokenCount"),
+            reasoning: count(&usage, "thoughtsTokenCount"),
         }),
         turn: told.parts.into(),
         failure: told.error.map(|error| word(&error, "/message")),

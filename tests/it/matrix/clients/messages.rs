@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use super::Client;
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema,
-        word,
+        Ask, Call, Choice, Finish, PDF, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, schema, word,
     },
     support::messages_lifecycle::judge,
 };
@@ -34,12 +33,10 @@ impl Client for Messages {
             content.push(json!({"type": "document", "source": source}));
         }
         let mut messages = vec![json!({"role": "user", "content": content})];
-        for Past { turn, results, question } in &ask.past {
-            messages.push(json!({"role": "assistant", "content": turn}));
-            let result =
-                |(id, result): &(String, &str)| json!({"type": "tool_result", "tool_use_id": id, "content": result});
-            let results: Value = results.iter().map(result).collect();
-            let content = if results == json!([]) { Value::from(*question) } else { results };
+        for past in &ask.past {
+            messages.push(json!({"role": "assistant", "content": past.turn}));
+            let results: Value = past.given().map(result).collect();
+            let content = if results == json!([]) { Value::from(past.question) } else { results };
             messages.push(json!({"role": "user", "content": content}));
         }
         let mut body = json!({"model": ask.model, "messages": messages, "max_tokens": ask.settings.max_tokens.unwrap_or(4000), "stream": ask.stream});
@@ -47,11 +44,15 @@ impl Client for Messages {
             body["system"] = SYSTEM.into();
         }
         if ask.tools {
-            body["tools"] = json!([{"name": TOOL, "input_schema": parameters()},
-                {"name": CLOCK, "input_schema": {"type": "object"}}]);
+            let [one, two] = ask.names();
+            body["tools"] = json!([{"name": one, "input_schema": parameters()},
+                {"name": two, "input_schema": {"type": "object"}}]);
         }
         if let Some(temperature) = ask.settings.temperature {
             body["temperature"] = temperature.into();
+        }
+        if !ask.settings.stop.is_empty() {
+            body["stop_sequences"] = json!(ask.settings.stop);
         }
         if let Some(choice) = ask.settings.choice {
             body["tool_choice"] = match choice {
@@ -87,6 +88,10 @@ impl Client for Messages {
         list(&turn, "").into_iter().filter(is_kept).collect()
     }
 
+    fn has_errors(&self) -> bool {
+        true
+    }
+
     fn error(&self, body: &Value) -> (String, String) {
         assert!(body["type"] == "error" && body["request_id"].is_string(), "{body}");
         let words = word(body, "/error/message");
@@ -110,6 +115,17 @@ impl Client for Messages {
             Trouble::Down => (500, "api_error"),
         }
     }
+}
+
+fn result((id, words, has_image, failed): (&str, &str, bool, bool)) -> Value {
+    let source = json!({"type": "base64", "media_type": "image/png", "data": PNG});
+    let blocks = json!([{"type": "text", "text": words}, {"type": "image", "source": source}]);
+    let content = if has_image { blocks } else { words.into() };
+    let mut result = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    if failed {
+        result["is_error"] = true.into();
+    }
+    result
 }
 
 fn read(message: &Value) -> Told {
@@ -141,6 +157,7 @@ fn read(message: &Value) -> Told {
         prompt: count("input_tokens") + cached + count("cache_creation_input_tokens"),
         cached,
         output: count("output_tokens"),
+        reasoning: message["usage"]["output_tokens_details"]["thinking_tokens"].as_u64().unwrap_or_default(),
     });
     told
 }

@@ -24,6 +24,14 @@ pub(super) trait Client: Sync {
     fn forgetful(&self, turn: Value) -> Value;
     /// The kind of an error and its words.
     fn error(&self, body: &Value) -> (String, String);
+    /// Whether it can say which texts end an answer.
+    fn has_stop(&self) -> bool {
+        true
+    }
+    /// Whether it can say that a call failed.
+    fn has_errors(&self) -> bool {
+        false
+    }
     /// Whether vendors of OpenAI's chat have an endpoint for it.
     fn is_legacy(&self) -> bool {
         false

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::{Client, STORING, openai_error, openai_expects};
 use crate::{
     matrix::neutral::{
-        Ask, CLOCK, Call, Choice, Finish, PDF, PNG, Past, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed,
-        schema, word,
+        Ask, Call, Choice, Finish, PDF, PNG, SYSTEM, TOOL, Told, Trouble, Usage, list, parameters, parsed, schema, word,
     },
     support::responses_lifecycle::{check, check_response},
 };
@@ -44,12 +43,16 @@ impl Client for Responses {
             input.clear();
         }
         let known = if self.stored { ask.past.len().saturating_sub(1) } else { 0 };
-        for Past { turn, results, question } in ask.past.iter().skip(known) {
-            input.extend(turn.as_array().cloned().unwrap_or_default());
-            let result = |(id, result): &(String, &str)| json!({"type": "function_call_output", "call_id": id, "output": result});
-            input.extend(results.iter().map(result));
-            if results.is_empty() {
-                input.push(json!({"role": "user", "content": question}));
+        for past in ask.past.iter().skip(known) {
+            input.extend(past.turn.as_array().cloned().unwrap_or_default());
+            input.extend(past.given().map(|(id, words, has_image, _)| {
+                let image = json!({"type": "input_image", "image_url": format!("data:image/png;base64,{PNG}")});
+                let parts = json!([{"type": "input_text", "text": words}, image]);
+                let output = if has_image { parts } else { words.into() };
+                json!({"type": "function_call_output", "call_id": id, "output": output})
+            }));
+            if past.results.is_empty() {
+                input.push(json!({"role": "user", "content": past.question}));
             }
         }
         let mut body = json!({"model": ask.model, "input": input, "store": self.stored, "stream": ask.stream,
@@ -62,8 +65,9 @@ impl Client for Responses {
             body["instructions"] = SYSTEM.into();
         }
         if ask.tools {
-            body["tools"] = json!([{"type": "function", "name": TOOL, "parameters": parameters(), "strict": false},
-                {"type": "function", "name": CLOCK, "parameters": {"type": "object", "properties": {}}, "strict": false}]);
+            let [one, two] = ask.names();
+            body["tools"] = json!([{"type": "function", "name": one, "parameters": parameters(), "strict": false},
+                {"type": "function", "name": two, "parameters": {"type": "object", "properties": {}}, "strict": false}]);
         }
         if let Some(temperature) = ask.settings.temperature {
             body["temperature"] = temperature.into();
@@ -106,6 +110,10 @@ impl Client for Responses {
             return turn;
         }
         list(&turn, "").into_iter().filter(|item| item["type"] != "reasoning").collect()
+    }
+
+    fn has_stop(&self) -> bool {
+        false
     }
 
     fn error(&self, body: &Value) -> (String, String) {
@@ -151,6 +159,7 @@ fn read(response: &Value) -> Told {
         prompt: count("/usage/input_tokens"),
         cached: count("/usage/input_tokens_details/cached_tokens"),
         output: count("/usage/output_tokens"),
+        reasoning: count("/usage/output_tokens_details/reasoning_tokens"),
     });
     told
 }

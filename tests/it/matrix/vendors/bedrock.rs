@@ -4,10 +4,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, in_order};
+use super::{Vendor, chat::stop, in_order};
 use crate::{
     matrix::neutral::{
-        Call, Choice, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, pieces, word,
+        Call, Choice, FAILED, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, WRITTEN, list, pieces,
+        returned, word,
     },
     support::{Script, bedrock as aws, upstream::Request},
 };
@@ -125,6 +126,7 @@ impl Vendor for Converse {
                     choice if choice["tool"]["name"] == TOOL => Some(Choice::Named),
                     _ => None,
                 },
+                stop: stop(&body, "/inferenceConfig/stopSequences"),
             },
             ..Heard::default()
         };
@@ -137,6 +139,10 @@ impl Vendor for Converse {
             }
         }
         heard
+    }
+
+    fn counts_reasoning(&self) -> bool {
+        false
     }
 
     /// R1, case 34 on Bedrock.
@@ -181,7 +187,10 @@ fn part(block: &Value) -> Vec<Part> {
     assert_eq!(members.len(), 1, "{block}");
     let text = |path: &str| word(block, path);
     match members.keys().next().expect("a member").as_str() {
-        "text" => vec![Part::Text(text("/text"))],
+        "text" => {
+            assert!(!text("/text").trim().is_empty(), "A5: a blank text is refused: {block}");
+            vec![Part::Text(text("/text"))]
+        }
         "image" => vec![Part::Image(format!("image/{}", text("/image/format")), text("/image/source/bytes"))],
         "document" => {
             assert!(!text("/document/name").is_empty(), "{block}");
@@ -195,8 +204,11 @@ fn part(block: &Value) -> Vec<Part> {
             vec![Part::Call(Call { id: text("/toolUse/toolUseId"), name: text("/toolUse/name"), arguments })]
         }
         "toolResult" => {
-            let said = list(block, "/toolResult/content").iter().map(|part| word(part, "/text")).collect();
-            vec![Part::Result(text("/toolResult/toolUseId"), said)]
+            let mut parts: Vec<Part> = list(block, "/toolResult/content").iter().flat_map(part).collect();
+            if block["toolResult"]["status"] == "error" {
+                parts.insert(0, Part::Text(FAILED.into()));
+            }
+            returned(&text("/toolResult/toolUseId"), parts)
         }
         other => panic!("a block nobody sent: {other}"),
     }
@@ -204,7 +216,7 @@ fn part(block: &Value) -> Vec<Part> {
 
 /// C4: disjoint counts.
 fn usage() -> Value {
-    json!({"inputTokens": USAGE.prompt - USAGE.cached, "cacheReadInputTokens": USAGE.cached, "cacheWriteInputTokens": 0,
+    json!({"inputTokens": USAGE.prompt - USAGE.cached - WRITTEN, "cacheReadInputTokens": USAGE.cached, "cacheWriteInputTokens": WRITTEN,
         "outputTokens": USAGE.output, "totalTokens": USAGE.prompt + USAGE.output})
 }
 

@@ -8,8 +8,8 @@ use crate::{
     matrix::{
         feature::Feature,
         neutral::{
-            Call, Choice, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, TOOL, Trouble, Turn, USAGE, list,
-            parsed, pieces, word, words,
+            Call, Choice, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, Turn, USAGE, list, parsed,
+            pieces, word, words,
         },
     },
     support::{
@@ -192,7 +192,12 @@ fn settings(body: &Value) -> Settings {
         max_tokens: body.get("max_completion_tokens").or(body.get("max_tokens")).and_then(Value::as_u64),
         temperature: body["temperature"].as_f64(),
         choice: choice(&body["tool_choice"], "/function/name"),
+        stop: stop(body, "/stop"),
     }
+}
+
+pub(super) fn stop(body: &Value, path: &str) -> Vec<String> {
+    list(body, path).iter().map(|text| word(text, "")).collect()
 }
 
 /// OpenAI's words for it; the name stands elsewhere in each dialect of its own.
@@ -232,5 +237,5 @@ fn finish(say: &Say) -> &'static str {
 fn usage() -> Value {
     json!({"prompt_tokens": USAGE.prompt, "completion_tokens": USAGE.output, "total_tokens": USAGE.prompt + USAGE.output,
         "prompt_tokens_details": {"cached_tokens": USAGE.cached},
-        "completion_tokens_details": {"reasoning_tokens": REASONING}})
+        "completion_tokens_details": {"reasoning_tokens": USAGE.reasoning}})
 }

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::{
     Vendor,
     bedrock::{Converse, refusal as aws_refusal},
+    chat::stop as stops,
     gemini::refusal as google_refusal,
     in_order, provider,
 };
 use crate::{
     matrix::neutral::{
-        Call, Choice, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, pieces, word,
+        Call, Choice, FAILED, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, WRITTEN, list, pieces,
+        returned, word,
     },
     support::{
         Script,
@@ -203,11 +205,11 @@ fn data(event: &str) -> Value {
     serde_json::from_str(data).expect("JSON")
 }
 
-/// C4: three disjoint counts.
+/// C4: disjoint counts.
 fn usage(output: u64) -> Value {
-    json!({"input_tokens": USAGE.prompt - USAGE.cached, "cache_read_input_tokens": USAGE.cached,
-        "cache_creation_input_tokens": 0, "output_tokens": output,
-        "output_tokens_details": {"thinking_tokens": REASONING.min(output)}})
+    json!({"input_tokens": USAGE.prompt - USAGE.cached - WRITTEN, "cache_read_input_tokens": USAGE.cached,
+        "cache_creation_input_tokens": WRITTEN, "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": USAGE.reasoning.min(output)}})
 }
 
 fn reason(say: &Say) -> &'static str {
@@ -234,6 +236,7 @@ fn read(body: &Value) -> Heard {
                 Some("tool") => (body["tool_choice"]["name"] == TOOL).then_some(Choice::Named),
                 Some(_) | None => None,
             },
+            stop: stops(body, "/stop_sequences"),
         },
         ..Heard::default()
     };
@@ -254,7 +257,10 @@ fn read(body: &Value) -> Heard {
 fn part(block: &Value) -> Vec<Part> {
     let text = |path: &str| word(block, path);
     match block["type"].as_str().expect("a type") {
-        "text" => vec![Part::Text(text("/text"))],
+        "text" => {
+            assert!(!text("/text").trim().is_empty(), "A5: an empty text is refused: {block}");
+            vec![Part::Text(text("/text"))]
+        }
         "image" | "document" => vec![Part::media(&text("/source/media_type"), &text("/source/data"))],
         "thinking" => {
             assert!(block["thinking"].is_string() && block["signature"].is_string(), "{block}");
@@ -265,7 +271,16 @@ fn part(block: &Value) -> Vec<Part> {
             assert!(block["input"].is_object(), "T3: {block}");
             vec![Part::Call(Call { id: text("/id"), name: text("/name"), arguments: block["input"].clone() })]
         }
-        "tool_result" => vec![Part::Result(text("/tool_use_id"), said(&block["content"]))],
+        "tool_result" => {
+            let mut parts = match block["content"].as_array() {
+                Some(blocks) => blocks.iter().flat_map(part).collect(),
+                None => vec![Part::Text(text("/content"))],
+            };
+            if block["is_error"] == true {
+                parts.insert(0, Part::Text(FAILED.into()));
+            }
+            returned(&text("/tool_use_id"), parts)
+        }
         other => panic!("a block nobody sent: {other}"),
     }
 }

@@ -3,10 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, bytes, in_order, provider};
+use super::{Vendor, bytes, chat::stop, in_order, provider};
 use crate::{
     matrix::neutral::{
-        Call, Choice, Finish, Heard, Part, Say, Settings, THOUGHT, Trouble, USAGE, list, parsed, pieces, word, words,
+        Call, Choice, Finish, Heard, Part, Say, Settings, THOUGHT, Trouble, USAGE, list, parsed, pieces, returned,
+        word, words,
     },
     support::{Script, upstream::Request},
 };
@@ -93,6 +94,10 @@ impl Vendor for Cohere {
         Script::body(trouble.status(), &[("content-type", "application/json"), ("retry-after", "7")], body.as_bytes())
     }
 
+    fn takes_name(&self, name: &str) -> bool {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    }
+
     fn overflow(&self) -> &'static str {
         "too many tokens: total number of tokens in the prompt cannot exceed 128000 - received 130000."
     }
@@ -114,6 +119,7 @@ impl Vendor for Cohere {
                     (Some("REQUIRED"), _) => Some(Choice::Any),
                     _ => None,
                 },
+                stop: stop(&body, "/stop_sequences"),
             },
             ..Heard::default()
         };
@@ -122,7 +128,7 @@ impl Vendor for Cohere {
             match message["role"].as_str().expect("a role") {
                 "system" => heard.system += &words(parts),
                 "user" => heard.user(parts),
-                "tool" => heard.user([Part::Result(word(&message, "/tool_call_id"), words(parts))]),
+                "tool" => heard.user(returned(&word(&message, "/tool_call_id"), parts)),
                 "assistant" => {
                     heard.model(Part::thought(&word(&message, "/tool_plan")).into_iter().chain(parts));
                     heard.model(list(&message, "/tool_calls").iter().map(|call| Part::Call(read(call))));
@@ -134,6 +140,10 @@ impl Vendor for Cohere {
     }
 
     fn speaks_with_calls(&self) -> bool {
+        false
+    }
+
+    fn counts_reasoning(&self) -> bool {
         false
     }
 

@@ -4,10 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, provider};
+use super::{Vendor, chat::stop, provider};
 use crate::{
     matrix::neutral::{
-        Call, Choice, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, word,
+        Call, Choice, FAILED, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, list, word,
     },
     support::{
         Script,
@@ -97,6 +97,13 @@ impl Vendor for Gemini {
         "Google"
     }
 
+    fn takes_name(&self, name: &str) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.' | b'-');
+        name.len() <= 64
+            && name.bytes().all(is_plain)
+            && !name.starts_with(|first: char| !first.is_ascii_alphabetic() && first != '_')
+    }
+
     fn overflow(&self) -> &'static str {
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
     }
@@ -121,6 +128,7 @@ impl Vendor for Gemini {
                     Some("ANY") => Some(Choice::Any),
                     Some(_) | None => None,
                 },
+                stop: stop(&body, "/generationConfig/stopSequences"),
             },
             ..Heard::default()
         };
@@ -185,6 +193,7 @@ pub(super) fn refusal(code: u16, status: &str, words: &str, details: &Value) -> 
 }
 
 fn part(part: &Value) -> Vec<Part> {
+    let part_of = self::part;
     let proof = Part::proof(&word(part, "/thoughtSignature"));
     if part.get("text").is_some() && part["thought"] != true {
         // A text's own stands behind it.
@@ -199,9 +208,10 @@ fn part(part: &Value) -> Vec<Part> {
     } else if let Some(response) = part.get("functionResponse") {
         // It is found by its name and place where there is no id.
         assert!(!word(response, "/name").is_empty() && response["response"].is_object(), "{part}");
-        let output = &response["response"]["output"];
-        let said = output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned);
+        let error = response["response"]["error"].as_str().map(|words| format!("{FAILED}{words}"));
+        let said = error.unwrap_or_else(|| word(response, "/response/output"));
         parts.push(Part::Result(word(response, "/id"), said));
+        parts.extend(list(response, "/parts").iter().flat_map(part_of));
     } else if let Some(data) = part.get("inlineData") {
         parts.push(Part::media(&word(data, "/mimeType"), &word(data, "/data")));
     } else {
@@ -223,6 +233,6 @@ fn answer(say: &Say, parts: &[Value], finish: Option<&str>) -> Value {
 /// C4: thoughts are beside the candidates, the cached part within the prompt.
 fn usage() -> Value {
     json!({"promptTokenCount": USAGE.prompt, "cachedContentTokenCount": USAGE.cached,
-        "candidatesTokenCount": USAGE.output - REASONING, "thoughtsTokenCount": REASONING,
+        "candidatesTokenCount": USAGE.output - USAGE.reasoning, "thoughtsTokenCount": USAGE.reasoning,
         "totalTokenCount": USAGE.prompt + USAGE.output})
 }

@@ -60,6 +60,10 @@ pub(super) trait Vendor: Sync {
     fn features(&self) -> &'static [Feature] {
         &Feature::ALL
     }
+    /// Whether a tool may be called so.
+    fn takes_name(&self, name: &str) -> bool {
+        name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    }
     /// Whose models it has, where somebody else has them too.
     fn maker(&self) -> &'static str {
         ""
@@ -68,11 +72,18 @@ pub(super) trait Vendor: Sync {
     fn filters(&self) -> bool {
         true
     }
+    /// Whether it says how much of its answer was thought.
+    fn counts_reasoning(&self) -> bool {
+        true
+    }
     /// Whether it says what came from a cache.
     fn counts_cached(&self) -> bool {
         true
     }
 }
+
+/// Who is asked first where there is a fallback.
+pub(super) const FIRST: &dyn Vendor = &claude::ANTHROPIC;
 
 /// In the order of the table's rows.
 pub(super) const VENDORS: [&dyn Vendor; 11] = [
@@ -94,7 +105,7 @@ pub(super) const VENDORS: [&dyn Vendor; 11] = [
 pub(super) const ORIGINS: [&dyn Vendor; 4] = [&chat::OPEN, &responses::Responses, &claude::ANTHROPIC, &gemini::GEMINI];
 
 /// A provider under a key.
-fn provider(name: &str, kind: &str, url: &str) -> String {
+pub(super) fn provider(name: &str, kind: &str, url: &str) -> String {
     format!("[providers.{name}]\ntype = \"{kind}\"\nbase-url = \"{url}\"\napi-key = \"sk-{name}\"\n")
 }
 

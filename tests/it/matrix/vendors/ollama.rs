@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Vendor, in_order, provider};
+use super::{Vendor, chat::stop, in_order, provider};
 use crate::{
     matrix::neutral::{Call, Finish, Heard, Part, Say, Settings, THOUGHT, Trouble, USAGE, list, word},
     support::{Script, upstream::Request},
@@ -61,6 +61,10 @@ impl Vendor for Ollama {
         Script::json(trouble.status(), &json!({ "error": words }))
     }
 
+    fn takes_name(&self, _: &str) -> bool {
+        true
+    }
+
     fn overflow(&self) -> &'static str {
         "the input length exceeds the context length"
     }
@@ -84,6 +88,7 @@ impl Vendor for Ollama {
                 max_tokens: body["options"]["num_predict"].as_u64(),
                 temperature: body["options"]["temperature"].as_f64(),
                 choice: None,
+                stop: stop(&body, "/options/stop"),
             },
             ..Heard::default()
         };
@@ -97,7 +102,7 @@ impl Vendor for Ollama {
                 "user" => heard.user(Part::text(text).into_iter().chain(images)),
                 "tool" => {
                     assert!(!word(&message, "/tool_name").is_empty(), "{message}");
-                    heard.user([Part::Result(word(&message, "/tool_call_id"), text.into())]);
+                    heard.user([Part::Result(word(&message, "/tool_call_id"), text.into())].into_iter().chain(images));
                 }
                 "assistant" => {
                     heard.model(Part::thought(&word(&message, "/thinking")).into_iter().chain(Part::text(text)));
@@ -107,6 +112,10 @@ impl Vendor for Ollama {
             }
         }
         heard
+    }
+
+    fn counts_reasoning(&self) -> bool {
+        false
     }
 
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     matrix::neutral::{
-        Call, Finish, Heard, Part, REASONING, Say, Settings, THOUGHT, Trouble, USAGE, list, parsed, word, words,
+        Call, Finish, Heard, Part, Say, Settings, THOUGHT, Trouble, USAGE, list, parsed, returned, word, words,
     },
     support::{Script, upstream::Request},
 };
@@ -97,6 +97,7 @@ impl Vendor for Responses {
                 max_tokens: body["max_output_tokens"].as_u64(),
                 temperature: body["temperature"].as_f64(),
                 choice: choice(&body["tool_choice"], "/name"),
+                stop: Vec::new(),
             },
             ..Heard::default()
         };
@@ -117,7 +118,7 @@ impl Vendor for Responses {
                     heard.model([Part::Call(call)]);
                 }
                 ("function_call_output", _) => {
-                    heard.user([Part::Result(word(&item, "/call_id"), word(&item, "/output"))]);
+                    heard.user(returned(&word(&item, "/call_id"), content(&item["output"])));
                 }
                 (other, _) => panic!("an item nobody sent: {other}"),
             }
@@ -212,7 +213,7 @@ fn response(say: &Say, status: &str, output: &[Value]) -> Value {
     };
     let usage = json!({
         "input_tokens": USAGE.prompt, "input_tokens_details": {"cached_tokens": USAGE.cached},
-        "output_tokens": USAGE.output, "output_tokens_details": {"reasoning_tokens": REASONING},
+        "output_tokens": USAGE.output, "output_tokens_details": {"reasoning_tokens": USAGE.reasoning},
         "total_tokens": USAGE.prompt + USAGE.output});
     json!({
         "id": say.id("resp_", 0), "object": "response", "created_at": 1_795_000_000, "status": status, "background": false,
