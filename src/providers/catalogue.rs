@@ -153,6 +153,8 @@ pub struct Completions {
 pub struct Responses {
     /// It keeps answers, unless told not to, and finds them again by their ids.
     pub keeps: bool,
+    /// It makes answers in the background.
+    pub background: bool,
     /// It counts the tokens of a request (`responses/input_tokens`).
     pub counts: bool,
     /// The types of tools that a chat can carry and this vendor's Responses cannot: a request with one is

@@ -133,10 +133,10 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = flag;
         true
     }
-    /// Whether answers of the Responses API are kept by the vendor, unless it is told not to, and
-    /// found again by their ids.
-    fn keeps_responses(&self, model: &str) -> bool {
-        let _ = model;
+    /// Whether the answer to this request of the Responses API is kept by the vendor, unless it is told not
+    /// to, and found again by its id.
+    fn keeps_responses(&self, body: &Object<'_>) -> bool {
+        let _ = body;
         false
     }
     /// Corrects the reading of an error by the vendor's own codes.

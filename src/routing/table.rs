@@ -370,8 +370,9 @@ impl Route {
     /// one by this Responses request as it stands.
     pub fn keeps(&self, body: &[u8]) -> bool {
         let (provider, model) = (self.upstream.provider, &self.target.model);
-        provider.keeps_responses(model)
-            && Object::parse(body).is_ok_and(|body| provider.reroute(Dialect::OpenAiResponses, model, &body).is_none())
+        Object::parse(body).is_ok_and(|body| {
+            provider.keeps_responses(&body) && provider.reroute(Dialect::OpenAiResponses, model, &body).is_none()
+        })
     }
 
     /// The flat rates, the operator's over the catalogue's.

@@ -8,6 +8,7 @@ use crate::support::{
     gateway::provider,
     openai::completion,
     responses::{message, reasoning, response, says},
+    until,
 };
 
 async fn gateway(kind: &str, upstream: &Upstream) -> Gateway {
@@ -123,4 +124,32 @@ async fn a_phase_is_named_where_it_cannot_be_said() {
     assert_eq!(reply.header("x-sluis-dropped"), Some("input[].phase"));
     let reply = create(&gateway, &json!({"model": "row/m", "input": input, "store": false})).await;
     assert_eq!((reply.header("x-sluis-dropped"), &upstream.request(1).json()["input"]), (None, &input));
+}
+
+/// A background answer is made and kept here where the vendor, keeper though it is, has none.
+#[tokio::test]
+async fn what_is_made_in_the_background_is_the_gateways() {
+    for (kind, is_theirs) in [("xai", false), ("fireworks", false), ("openai", true)] {
+        let made = if is_theirs {
+            Script::json(200, &response("queued", &json!([])))
+        } else {
+            Script::sse().frames(says(&[message("ho")])).end()
+        };
+        let upstream = Upstream::scripted([made]).await;
+        let gateway = gateway(kind, &upstream).await;
+        let asked = json!({"model": "row/m", "input": "hi", "background": true});
+        let queued = create(&gateway, &asked).await.json();
+        assert_eq!(queued["status"], "queued", "{kind}");
+        until("the question", async || (upstream.count() == 1).then_some(())).await;
+        let body = upstream.request(0).json();
+        assert_eq!(body.get("background").is_some(), is_theirs, "{kind} {body}");
+        if !is_theirs {
+            let path = format!("/v1/responses/{}", queued["id"].as_str().unwrap());
+            until("the answer", async || {
+                let reply = gateway.send_json("k", "GET", &path, &Value::Null).await.whole().await;
+                reply.text().contains("\"ho\"").then_some(())
+            })
+            .await;
+        }
+    }
 }

@@ -147,8 +147,8 @@ impl Provider for Compatible {
         losses.into_vec()
     }
 
-    fn keeps_responses(&self, _model: &str) -> bool {
-        self.row.responses.as_ref().is_some_and(|responses| responses.keeps)
+    fn keeps_responses(&self, body: &Object<'_>) -> bool {
+        self.row.responses.as_ref().is_some_and(|responses| responses::are_kept(responses, body))
     }
 
     fn counting(&self, model: &str) -> Option<CountOffer> {

@@ -41,6 +41,13 @@ fn kind(element: &RawValue) -> Option<String> {
     Some(object.get("type")?.get().trim_matches('"').to_owned())
 }
 
+/// Whether the vendor keeps the answer. One that shall be made in the background is the gateway's where the vendor
+/// knows no such thing.
+pub(super) fn are_kept(responses: &Responses, body: &Object<'_>) -> bool {
+    let is_for_later = || body.present("background").is_some_and(|background| background.get() == "true");
+    responses.keeps && (responses.background || !is_for_later())
+}
+
 pub(super) fn has_rules(responses: &Responses) -> bool {
     responses.ids || !responses.drop.is_empty()
 }
