@@ -33,7 +33,7 @@ fn settings() -> Settings {
     Settings { max_tokens: Some(50), temperature: Some(0.5), ..Settings::default() }
 }
 
-/// S8, S9: streams come in pieces of so many bytes, cut in frames, words and letters alike.
+/// S8, S9: two features' streams come in pieces of so many bytes, cut in frames, words and letters alike.
 const CUT: usize = 7;
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -51,6 +51,20 @@ impl House {
         let lively = format!("{config}[keep-alive]\ninterval = \"{}ms\"\n", INTERVAL.as_millis());
         let (gateway, lively) = tokio::join!(Gateway::start(&config), Gateway::start(&lively));
         Self { upstream, gateway, lively }
+    }
+
+    /// D2: who left is counted as such, once each, and nobody else is.
+    pub(super) async fn has_counted(&self, leavings: usize) {
+        let count = async || {
+            let labels = "outcome=\"canceled\"";
+            let counts =
+                [&self.gateway, &self.lively].map(|gateway| gateway.metric("", "sluis_requests_total", labels));
+            let [one, two] = counts;
+            one.await + two.await
+        };
+        let wanted = f64::from(u32::try_from(leavings).expect("not so many"));
+        until("all who left to be counted", async || (count().await >= wanted).then_some(())).await;
+        assert_eq!(count().await, wanted, "D2");
     }
 }
 
@@ -72,6 +86,11 @@ impl Cell {
         format!("{} > {}: {}, {mode}", self.client.name(), self.vendor.name(), self.feature.name())
     }
 
+    /// The pair has no place for it, and nothing is asked.
+    pub(super) fn is_nowhere(&self) -> bool {
+        matches!(verdict(self.client.name(), self.vendor.name(), self.feature), Verdict::NoPlace(_))
+    }
+
     pub(super) async fn run(&self, house: &House) {
         let verdict = verdict(self.client.name(), self.vendor.name(), self.feature);
         match (self.feature, verdict) {
@@ -83,6 +102,7 @@ impl Cell {
             (Feature::Tool | Feature::Parallel | Feature::Thinking | Feature::Forgotten, _) => {
                 self.tool_loop(house, verdict).await;
             }
+            (Feature::Agent, _) => self.acts_as_agent(house).await,
             (Feature::Names, _) => self.names_tools(house).await,
             (Feature::Results, _) => self.returns(house, verdict).await,
             (Feature::Fallback, _) => self.falls_back(house).await,
@@ -125,6 +145,7 @@ impl Cell {
                 Feature::Moved,
                 Feature::Names,
                 Feature::Results,
+                Feature::Agent,
             ]) || thinking,
             odd_names: is(&[Feature::Names]),
             thinking,
@@ -161,8 +182,11 @@ impl Cell {
         if !self.stream {
             return Script::json(200, &vendor.whole(say));
         }
-        let bytes = vendor.events(say).concat();
-        vendor.head().frames(bytes.chunks(CUT)).end()
+        let events = vendor.events(say);
+        if matches!(self.feature, Feature::Text | Feature::Thinking) {
+            return vendor.head().frames(events.concat().chunks(CUT)).end();
+        }
+        vendor.head().frames(events).end()
     }
 
     pub(super) fn push(&self, house: &House, script: Script) {
@@ -170,8 +194,11 @@ impl Cell {
     }
 
     pub(super) async fn send(&self, gateway: &Gateway, ask: &Ask) -> Socket {
-        let headers = [("content-type", "application/json"), ("anthropic-version", "2023-06-01")];
-        let body = self.client.request(ask);
+        let mut headers = vec![("content-type", "application/json"), ("anthropic-version", "2023-06-01")];
+        let mut body = self.client.request(ask);
+        if self.feature == Feature::Agent {
+            headers.extend(self.client.agent(&mut body));
+        }
         gateway.send("POST", &self.client.path(ask), &headers, body.to_string().as_bytes()).await
     }
 

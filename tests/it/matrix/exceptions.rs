@@ -60,6 +60,10 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
         (_, "Cohere" | "Ollama", Feature::Schema) => Verdict::InWords(
             "beside tools it takes none, so the model is told of it in words, and `response_format` named in `x-sluis-dropped`",
         ),
+        ("OpenAI chat" | "OpenAI completions", _, Feature::Agent) => {
+            // Their agents send what the other features tell of.
+            Verdict::NoPlace("")
+        }
         ("OpenAI chat", _, Feature::Results) => Verdict::NoPlace("a result is a text, and no error"),
         (_, "OpenAI Responses", Feature::Settings) if client != "OpenAI Responses" && client != STORING => {
             Verdict::Refused("texts that end an answer are refused, since it knows none")
@@ -84,7 +88,7 @@ pub(super) fn is_same(client: &str, vendor: &str) -> bool {
 impl Verdict {
     pub(super) fn reason(self) -> Option<&'static str> {
         match self {
-            Self::Works | Self::Kept => None,
+            Self::Works | Self::Kept | Self::NoPlace("") => None,
             Self::NoPlace(reason)
             | Self::Refused(reason)
             | Self::InWords(reason)

@@ -24,6 +24,8 @@ pub(super) enum Feature {
     Choice,
     /// Ends because the tokens are used up, or a policy says so.
     CutOff,
+    /// What the best known agent of the dialect sends.
+    Agent,
     Refused,
     /// Another vendor was asked first.
     Fallback,
@@ -35,7 +37,7 @@ pub(super) enum Feature {
 // === impl Feature ===
 
 impl Feature {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::Text,
         Self::System,
         Self::Tool,
@@ -51,6 +53,7 @@ impl Feature {
         Self::Settings,
         Self::Choice,
         Self::CutOff,
+        Self::Agent,
         Self::Refused,
         Self::Fallback,
         Self::Broken,
@@ -75,6 +78,7 @@ impl Feature {
             Self::Settings => "settings",
             Self::Choice => "tool choice",
             Self::CutOff => "cut off",
+            Self::Agent => "agent",
             Self::Refused => "refused",
             Self::Fallback => "fallback",
             Self::Broken => "broken",
@@ -103,6 +107,7 @@ impl Feature {
             | Self::Settings
             | Self::Choice
             | Self::CutOff
+            | Self::Agent
             | Self::Refused
             | Self::Cancel => &[false, true],
         }

@@ -50,7 +50,7 @@ async fn every_client_reaches_every_vendor() {
     let wanted = std::env::var("MATRIX").unwrap_or_default();
     let house = Arc::new(House::start().await);
     let cells: Vec<Cell> = cells().into_iter().filter(|cell| cell.name().contains(&wanted)).collect();
-    let count = cells.len();
+    let (count, leavings) = (cells.len(), cells.iter().map(Cell::leavings).sum::<usize>());
     let run = |cell: Cell| {
         let house = Arc::clone(&house);
         async move {
@@ -63,6 +63,7 @@ async fn every_client_reaches_every_vendor() {
     let mut failed: Vec<String> = outcomes.filter_map(async |failure| failure).collect().await;
     failed.sort();
     assert!(failed.is_empty(), "{} of {count} cells failed:\n{}", failed.len(), failed.join("\n"));
+    house.has_counted(leavings).await;
     let table = page::table();
     let page = include_str!("../../../docs/dialects.md");
     assert!(page.contains(&table), "docs/dialects.md should hold:\n{table}");

@@ -6,8 +6,8 @@ use super::{
     exceptions::{Verdict, is_same, verdict},
     feature::Feature,
     neutral::{
-        CLOCK, Call, Choice, FAILED, Finish, Heard, ODD_NAMES, PNG, Part, Past, STOP, Say, THOUGHT, TOOL, Told, Turn,
-        schema,
+        CLOCK, Call, Choice, FAILED, Finish, Heard, ODD_NAMES, PNG, Part, Past, STOP, SYSTEM, Say, THOUGHT, TOOL, Told,
+        Turn, schema,
     },
     vendors::{ORIGINS, Vendor},
 };
@@ -334,6 +334,19 @@ impl Cell {
         let lost: Vec<&str> = dropped.filter(|field| !may.contains(field)).collect();
         // It has the cell's mark in it.
         assert!(lost.is_empty() || lost == ["metadata"], "lost: {}", told.dropped);
+    }
+
+    /// What the dialect's agent sends is taken by every vendor: what has no place there is no reason to
+    /// refuse it.
+    pub(super) async fn acts_as_agent(&self, house: &House) {
+        let say = self.say(WORDS);
+        self.push(house, self.script(&say));
+        let told = self.told(house, &self.ask()).await;
+        assert_eq!((told.text.as_str(), told.finish), (say.whole_text().as_str(), Some(Finish::Stop)));
+        let heard = self.heard(house, 0);
+        let Some(Turn::User(last)) = heard.turns.last() else { panic!("{heard:?}") };
+        assert_eq!(last.last(), Some(&Part::Text(self.ask().question)));
+        assert!(heard.system.contains(SYSTEM) && heard.tools.contains(&TOOL.to_owned()), "{heard:?}");
     }
 
     /// S4, P1: why an answer is not whole.

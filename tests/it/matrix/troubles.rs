@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     cell::{Cell, House, WORDS, fallback_name},
+    feature::Feature,
     neutral::{Ask, Heard, Trouble},
     vendors::FIRST,
 };
@@ -93,22 +94,34 @@ impl Cell {
         }
     }
 
-    /// D1, cases 11 and 12: a client that leaves takes the vendor's exchange along.
+    /// D1, cases 11 and 12: a client that leaves takes the vendor's exchange along, whenever it leaves.
     pub(super) async fn cancels(&self, house: &House) {
-        let begun = self.vendor.head().frames(self.vendor.begun(&self.say(WORDS))).hang();
-        let scripts =
-            if self.stream { vec![(begun, true), (Script::silent(), false)] } else { vec![(Script::silent(), false)] };
-        for (count, (script, speaks)) in scripts.into_iter().enumerate() {
-            self.push(house, script);
-            let mut socket = self.send(&house.gateway, &self.ask()).await;
+        for count in 0..self.leavings() {
+            let begun = self.vendor.head().frames(self.vendor.begun(&self.say(WORDS))).hang();
+            self.push(house, if count == 1 { begun } else { Script::silent() });
+            let gateway = if count == 2 { &house.lively } else { &house.gateway };
+            let mut socket = self.send(gateway, &self.ask()).await;
             let number = self.asked(house, count).await;
-            if speaks {
-                socket.answer().await.until(WORDS[0]).await;
+            match count {
+                1 => _ = socket.answer().await.until(WORDS[0]).await,
+                // Its head comes with the first sign of life.
+                2 => assert_eq!(socket.answer().await.status, 200),
+                _ => {}
             }
             let left = Instant::now();
             drop(socket);
             let noticed = house.upstream.closed(number).await.saturating_duration_since(left);
             assert!(noticed < SOON, "{noticed:?}");
+        }
+    }
+
+    /// How often a client leaves in this cell.
+    pub(super) fn leavings(&self) -> usize {
+        let leaves = self.feature == Feature::Cancel && !self.is_nowhere();
+        match self.stream {
+            _ if !leaves => 0,
+            true => 3,
+            false => 1,
         }
     }
 

@@ -119,6 +119,10 @@ impl Client for Chat {
         kept
     }
 
+    fn agent(&self, _: &mut Value) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     fn error(&self, body: &Value) -> (String, String) {
         openai_error(body)
     }

@@ -66,6 +66,10 @@ impl Client for Completions {
         turn
     }
 
+    fn agent(&self, _: &mut Value) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     fn error(&self, body: &Value) -> (String, String) {
         openai_error(body)
     }

@@ -77,6 +77,27 @@ impl Client for Gemini {
         parts.into()
     }
 
+    /// Gemini CLI (the source of google-gemini/gemini-cli, August 2026).
+    fn agent(&self, body: &mut Value) -> Vec<(&'static str, &'static str)> {
+        body["systemInstruction"] = json!({"role": "user", "parts": [{"text": SYSTEM}]});
+        let question = body["contents"][0].clone();
+        body["contents"] = json!([
+            {"role": "user", "parts": [{"text": "<session_context>Here.</session_context>"}]},
+            {"role": "model", "parts": [{"text": "Got it."}]},
+            question,
+        ]);
+        let config = &mut body["generationConfig"];
+        (config["temperature"], config["topP"], config["topK"]) = (json!(1), json!(0.95), json!(64));
+        config["thinkingConfig"] = json!({"includeThoughts": true, "thinkingLevel": "HIGH"});
+        for tool in body["tools"][0]["functionDeclarations"].as_array_mut().expect("tools") {
+            tool["description"] = "Tells.".into();
+        }
+        vec![
+            ("x-goog-api-client", "google-genai-sdk/2.19.0 gl-node/v24"),
+            ("user-agent", "GeminiCLI/0.31.0/gemini (linux; x64)"),
+        ]
+    }
+
     fn has_errors(&self) -> bool {
         true
     }

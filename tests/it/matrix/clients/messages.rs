@@ -88,6 +88,35 @@ impl Client for Messages {
         list(&turn, "").into_iter().filter(is_kept).collect()
     }
 
+    /// Claude Code (its gateway protocol reference and changelog, November 2026).
+    fn agent(&self, body: &mut Value) -> Vec<(&'static str, &'static str)> {
+        let mark = json!({"type": "ephemeral"});
+        body["system"] = json!([{"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1;"},
+            {"type": "text", "text": SYSTEM, "cache_control": mark}]);
+        let question = body["messages"][0]["content"][0]["text"].clone();
+        body["messages"] = json!([
+            {"role": "user", "content": [{"type": "text", "text": "<system-reminder>Today.</system-reminder>"},
+                {"type": "text", "text": "Hello.", "cache_control": mark}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "Hi."}]},
+            {"role": "system", "content": "The branch has changed."},
+            {"role": "user", "content": [{"type": "text", "text": question, "cache_control": mark}]},
+        ]);
+        for tool in body["tools"].as_array_mut().expect("tools") {
+            tool["description"] = "Tells.".into();
+            tool["input_schema"]["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+            tool["input_schema"]["additionalProperties"] = false.into();
+            tool["eager_input_streaming"] = true.into();
+        }
+        body["tools"][1]["cache_control"] = mark;
+        body["metadata"] = json!({"user_id": "{\"device_id\":\"d\",\"session_id\":\"s\"}"});
+        body["thinking"] = json!({"type": "adaptive"});
+        body["output_config"] = json!({"effort": "medium"});
+        body["context_management"] = json!({"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]});
+        let flags =
+            "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,effort-2025-11-24";
+        vec![("anthropic-beta", flags), ("x-app", "cli"), ("x-claude-code-session-id", "s"), ("x-stainless-lang", "js")]
+    }
+
     fn has_errors(&self) -> bool {
         true
     }

@@ -24,6 +24,8 @@ pub(super) trait Client: Sync {
     fn forgetful(&self, turn: Value) -> Value;
     /// The kind of an error and its words.
     fn error(&self, body: &Value) -> (String, String);
+    /// Makes a request what the dialect's best known agent sends, and returns its headers.
+    fn agent(&self, body: &mut Value) -> Vec<(&'static str, &'static str)>;
     /// Whether it can say which texts end an answer.
     fn has_stop(&self) -> bool {
         true

@@ -112,6 +112,31 @@ impl Client for Responses {
         list(&turn, "").into_iter().filter(|item| item["type"] != "reasoning").collect()
     }
 
+    /// Codex (the source of openai/codex, March 2026, and what its documentation has added since).
+    fn agent(&self, body: &mut Value) -> Vec<(&'static str, &'static str)> {
+        body["instructions"] = SYSTEM.into();
+        let question = body["input"][0]["content"].clone();
+        let text = |role: &str, text: &str| json!({"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]});
+        body["input"] = json!([
+            text("developer", "<permissions instructions>Ask.</permissions instructions>"),
+            text("user", "<environment_context>Here.</environment_context>"),
+            {"type": "message", "role": "user", "content": question},
+        ]);
+        let grammar = json!({"type": "grammar", "syntax": "lark", "definition": "start: /.+/"});
+        let more = [
+            json!({"type": "custom", "name": "apply_patch", "description": "Patches.", "format": grammar}),
+            json!({"type": "web_search", "external_web_access": false}),
+        ];
+        body["tools"].as_array_mut().expect("tools").extend(more);
+        body["tool_choice"] = "auto".into();
+        body["parallel_tool_calls"] = true.into();
+        body["reasoning"] = json!({"effort": "medium", "summary": "auto"});
+        body["text"] = json!({"verbosity": "medium"});
+        body["prompt_cache_key"] = "0199-session".into();
+        body["client_metadata"] = json!({"x-codex-installation-id": "i"});
+        vec![("originator", "codex_cli_rs"), ("session_id", "s"), ("version", "0.119.0")]
+    }
+
     fn has_stop(&self) -> bool {
         false
     }

@@ -192,6 +192,7 @@ fn part(block: &Value) -> Vec<Part> {
             vec![Part::Text(text("/text"))]
         }
         "image" => vec![Part::Image(format!("image/{}", text("/image/format")), text("/image/source/bytes"))],
+        "cachePoint" => Vec::new(),
         "document" => {
             assert!(!text("/document/name").is_empty(), "{block}");
             let media_type = format!("application/{}", text("/document/format"));

@@ -91,13 +91,21 @@ impl Vendor for Chat {
             events.extend(THOUGHT.iter().map(|piece| delta(json!({ "reasoning_content": piece }))));
         }
         events.extend(say.text.into_iter().flatten().map(|piece| delta(json!({ "content": piece }))));
-        for (index, made) in say.made("call_").iter().enumerate() {
+        // Heads first, then a piece of each in turn: nothing says that a call is whole before the next begins.
+        let made = say.made("call_");
+        for (index, made) in made.iter().enumerate() {
             let mut head = call(made);
             (head["index"], head["function"]["arguments"]) = (index.into(), "".into());
             events.push(delta(json!({ "tool_calls": [head] })));
-            let piece = |piece: String| json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]});
-            let pieces = Some(pieces(made)).filter(|pieces| !pieces.is_empty()).unwrap_or_else(|| vec!["{}".into()]);
-            events.extend(pieces.into_iter().map(|half| delta(piece(half))));
+        }
+        for at in 0..2 {
+            for (index, made) in made.iter().enumerate() {
+                let pieces =
+                    Some(pieces(made)).filter(|pieces| !pieces.is_empty()).unwrap_or_else(|| vec!["{}".into()]);
+                let piece =
+                    |piece: &String| json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]});
+                events.extend(pieces.get(at).map(|half| delta(piece(half))));
+            }
         }
         let mut counts = chunk(&json!({}), None);
         (counts["choices"], counts["usage"]) = (json!([]), usage());

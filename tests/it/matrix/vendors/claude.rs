@@ -14,7 +14,7 @@ use super::{
 use crate::{
     matrix::neutral::{
         Call, Choice, FAILED, Finish, Heard, Part, Say, Settings, THOUGHT, TOOL, Trouble, USAGE, WRITTEN, list, pieces,
-        returned, word,
+        returned, word, words,
     },
     support::{
         Script,
@@ -246,6 +246,7 @@ fn read(body: &Value) -> Heard {
             None => vec![Part::Text(word(&message, "/content"))],
         };
         match message["role"].as_str().expect("a role") {
+            "system" => heard.system += &words(parts),
             "user" => heard.user(parts),
             "assistant" => heard.model(parts),
             other => panic!("nobody's role: {other}"),
