@@ -448,7 +448,7 @@ class Anthropic(Server):
 
 
 class Gemini(Server):
-    """`generateContent`. Its events end in CRLF, and nothing marks the last one."""
+    """`generateContent`. Nothing marks the last event; calls come with it, all together."""
 
     def asked(self, exchange):
         scenario, method = re.search(r"/models/([^:]+):(\w+)", exchange.path).groups()
@@ -503,13 +503,17 @@ class Gemini(Server):
         return self.chunk(scenario, self.said(scenario, body), "STOP")
 
     async def play(self, exchange, scenario):
-        for part in self.said(scenario, exchange.body):
-            await exchange.event(self.chunk(scenario, [part]))
+        # The vendor escapes whatever else than a line feed might end a line.
+        say = lambda parts, finish=None: exchange.event(json.dumps(self.chunk(scenario, parts, finish)))
+        said = self.said(scenario, exchange.body)
+        calls = [part for part in said if "functionCall" in part]
+        for part in said[: len(said) - len(calls)]:
+            await say([part])
             await exchange.pause(0.05 if scenario == "slow-stream" else 0)
         while scenario == "endless":
-            await exchange.event(self.chunk(scenario, [{"text": "on "}]))
+            await say([{"text": "on "}])
             await exchange.pause(0.02)
-        await exchange.event(self.chunk(scenario, [{"text": ""}], "STOP"))
+        await say(calls or [{"text": ""}], "STOP")
 
     async def broken(self, exchange):
         await exchange.event(self.chunk("broken", [{"text": "half"}]))

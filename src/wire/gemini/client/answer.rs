@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::{
-    ir::{Finish, Logprob, Usage},
+    ir::{Finish, Logprob, ToolKind, Usage},
     wire::arguments::Arguments,
 };
 
@@ -158,6 +158,18 @@ impl<'a> Candidate<'a> {
 impl<'a> Part<'a> {
     pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self { text: Some(text.into()), ..Self::default() }
+    }
+
+    /// A call whose arguments are an object, whatever the model wrote (rule T3).
+    pub(super) fn call(
+        id: &'a str,
+        name: &'a str,
+        kind: ToolKind,
+        arguments: &'a str,
+        thought_signature: Option<String>,
+    ) -> Self {
+        let function_call = Some(Call { id, name, args: Arguments::of(kind, arguments) });
+        Self { function_call, thought_signature, ..Self::default() }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Writes a client's stream: every chunk a whole `GenerateContentResponse`.
 //!
 //! ```text
-//! (text | thought | call | image)* end
+//! (text | thought | image | calls)* (calls | empty text) + end
 //! ```
 //!
-//! Text and thoughts go out piece by piece, a call whole when it has closed, since SDKs put no
-//! arguments together (rule T2). The last chunk has an empty text, the finish reason, the counts and
-//! what the answer cites, as the vendor's has; nothing marks the end behind it. An end that failed is
-//! not written here: the error is, by whoever saw it.
+//! Text and thoughts go out piece by piece, a call whole, since SDKs put no arguments together (rule
+//! T2). Calls that end an answer come together, in its last chunk: those SDKs that make the calls
+//! themselves look for them in one chunk, and older ones in the last only (Python, up to 1.75). With them,
+//! or with an empty text, come the finish reason, the counts and what the answer cites, as the vendor has
+//! it; nothing marks the end behind it. An end that failed is not written here: the error is, by whoever
+//! saw it.
 //!
 //! Cost per piece of text: writes into the output buffer, and a copy of it into the text so far, by
 //! which citations count.
@@ -34,6 +36,8 @@ pub(super) struct Encoder {
     id: String,
     speech: Speech,
     open: Vec<Open>,
+    /// Calls that nothing has followed yet.
+    calls: Vec<Called>,
     /// Something has gone out.
     spoke: bool,
     text: String,
@@ -57,6 +61,16 @@ struct Open {
 enum Kind {
     Reasoning,
     Call { id: String, name: String, kind: ToolKind },
+}
+
+/// A call that has closed.
+#[derive(Debug)]
+struct Called {
+    id: String,
+    name: String,
+    kind: ToolKind,
+    arguments: String,
+    signature: Option<String>,
 }
 
 /// A JSON document as an event, in the vendor's own spelling.
@@ -91,9 +105,12 @@ impl StreamEncoder for Encoder {
         while let Some(open) = self.open.first() {
             self.close(open.index, out);
         }
-        let last = self.speech.last();
-        let blocked = !self.spoke && last.is_none() && self.finish == Finish::ContentFilter;
-        let parts = [last.unwrap_or_else(|| Part::text(""))];
+        let mut parts: Vec<Part<'_>> = self.calls.iter().map(Called::part).collect();
+        parts.extend(self.speech.last());
+        let blocked = !self.spoke && parts.is_empty() && self.finish == Finish::ContentFilter;
+        if parts.is_empty() {
+            parts.push(Part::text(""));
+        }
         let candidate = Candidate {
             finish_reason: Some(finish_reason(self.finish)),
             grounding_metadata: Grounding::of(&self.annotations, &self.text),
@@ -121,6 +138,7 @@ impl Encoder {
             speech: Speech::new(&asked),
             asked,
             open: Vec::new(),
+            calls: Vec::new(),
             spoke: false,
             text: String::new(),
             annotations: Vec::new(),
@@ -181,8 +199,8 @@ impl Encoder {
                 self.say(part, out);
             }
             Kind::Call { id, name, kind } => {
-                let part = self.speech.call(&id, &name, kind, &text);
-                self.say(Some(part), out);
+                let signature = self.speech.sign();
+                self.calls.push(Called { id, name, kind, arguments: text, signature });
             }
         }
     }
@@ -190,15 +208,31 @@ impl Encoder {
     fn say(&mut self, part: Option<Part<'_>>, out: &mut BytesMut) {
         let Some(part) = part else { return };
         self.spoke = true;
-        let parts = [part];
+        let calls = std::mem::take(&mut self.calls);
+        if !calls.is_empty() {
+            let calls: Vec<Part<'_>> = calls.iter().map(Called::part).collect();
+            self.chunk(&calls, out);
+        }
+        self.chunk(&[part], out);
+    }
+
+    fn chunk(&self, parts: &[Part<'_>], out: &mut BytesMut) {
         let answer = Answer {
-            candidates: Some([Candidate::of(&parts)]),
+            candidates: Some([Candidate::of(parts)]),
             prompt_feedback: None,
             usage_metadata: None,
             model_version: &self.asked.model,
             response_id: &self.id,
         };
         write(&answer, out);
+    }
+}
+
+// === impl Called ===
+
+impl Called {
+    fn part(&self) -> Part<'_> {
+        Part::call(&self.id, &self.name, self.kind, &self.arguments, self.signature.clone())
     }
 }
 

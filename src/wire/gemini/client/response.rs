@@ -54,7 +54,9 @@ fn parts<'a>(blocks: &'a [Block], asked: &Asked) -> Vec<Part<'a>> {
                 parts.extend(speech.think(Cow::Borrowed(text), signature.as_deref()));
             }
             Block::RedactedReasoning { data } => speech.redacted(data),
-            Block::ToolCall { id, name, arguments, kind, .. } => parts.push(speech.call(id, name, *kind, arguments)),
+            Block::ToolCall { id, name, arguments, kind, .. } => {
+                parts.push(Part::call(id, name, *kind, arguments, speech.sign()));
+            }
             Block::Image { source, .. } => parts.extend(speech.image(source)),
             // No model of another dialect answers with these.
             Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {}

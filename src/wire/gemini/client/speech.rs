@@ -9,16 +9,15 @@
 use std::borrow::Cow;
 
 use super::{
-    answer::{Blob, Call, File, Part},
+    answer::{Blob, File, Part},
     config::Manner,
     thoughts::{self, Thought},
     wrapped::Unwrap,
 };
 use crate::{
-    ir::{Source, ToolKind},
+    ir::Source,
     wire::{
         Asked,
-        arguments::Arguments,
         sealed::{Proof, seal},
         signature::{self, Signed},
     },
@@ -89,10 +88,9 @@ impl Speech {
         self.thoughts.push(Thought { text: None, proof });
     }
 
-    pub(super) fn call<'a>(&mut self, id: &'a str, name: &'a str, kind: ToolKind, arguments: &'a str) -> Part<'a> {
-        let signature = self.google.take().or_else(|| self.carried());
-        let call = Call { id, name, args: Arguments::of(kind, arguments) };
-        Part { function_call: Some(call), thought_signature: signature, ..Part::default() }
+    /// The signature of the call that comes now.
+    pub(super) fn sign(&mut self) -> Option<String> {
+        self.google.take().or_else(|| self.carried())
     }
 
     /// An image; one that is neither data nor at an address has no place here.
@@ -113,8 +111,7 @@ impl Speech {
         if let Some(part) = self.say(kept) {
             return Some(part);
         }
-        let signature = self.google.take().or_else(|| self.carried());
-        signature.map(|signature| signed(false, &signature))
+        self.sign().map(|signature| signed(false, &signature))
     }
 
     fn carried(&mut self) -> Option<String> {
