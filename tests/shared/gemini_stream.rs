@@ -44,6 +44,12 @@ pub(crate) fn judge(stream: &str) -> Result<Told, String> {
             told.signs_of_life += 1;
             continue;
         }
+        if let Some(error) = told.error.as_ref().filter(|_| event.starts_with('{')) {
+            // Once more, as the vendor has it.
+            let again: Value = serde_json::from_str(event).map_err(|error| format!("{error}: {event:?}"))?;
+            check(again["error"] == *error, "another error after the error")?;
+            continue;
+        }
         let data = event
             .strip_suffix("\r\n\r\n")
             .and_then(|event| event.strip_prefix("data: "))

@@ -83,8 +83,12 @@ impl ClientDialect for Gemini {
         error::body(error, id)
     }
 
+    /// As an event, and behind it the bare object, as the vendor sends it in mid-stream: SDKs of older
+    /// lines (JavaScript up to 1.52) pass over the event and would take the answer for whole (rule E1). An
+    /// object that no blank line ends is an error to them in any case.
     fn error_frame(&self, error: &Error, id: Uuid) -> Bytes {
-        encoder::frame(&error::body(error, id))
+        let body = error::body(error, id);
+        [&encoder::frame(&body), &body[..], b"\r\n"].concat().into()
     }
 
     /// Blank lines, which end no event. The vendor sends no signs of life, and its Python SDK takes a
