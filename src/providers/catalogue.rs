@@ -190,7 +190,7 @@ pub struct Quirks {
     /// The forms of `tool_choice` it takes; all when empty.
     pub tool_choice: Vec<Choice>,
     /// It refuses fields that only other vendors have (`cache_control`, `top_k`, reasoning), so a
-    /// translated request goes without.
+    /// translated request goes without, and any request without what was told of other models' turns.
     pub bare: bool,
     /// It has custom tools; others are given a function for each.
     pub custom_tools: bool,

@@ -49,6 +49,7 @@ const FIELDS: &[&str] = &[
     "messages[].content[].input_audio",
     "messages[].content[].is_error",
     "messages[].content[].transformations",
+    "messages[].extra_content",
     "messages[].images",
     "messages[].name",
     "messages[].output_config",

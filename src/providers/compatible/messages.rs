@@ -20,7 +20,15 @@ pub(super) struct Rules {
     pub(super) nine_char_ids: bool,
     /// Assistant turns with tool calls get a `reasoning_content` (rule R3).
     pub(super) fill_reasoning: bool,
+    /// Assistant turns go without what only other vendors' models, and this gateway, say beside them.
+    pub(super) bare: bool,
 }
+
+/// What a turn of another vendor's model has that this gateway told the client, and that a vendor which
+/// takes nothing it does not know would refuse.
+const OTHERS: [&str; 4] = ["reasoning_content", "thinking_blocks", "images", EXTRA];
+/// On calls, too.
+const EXTRA: &str = "extra_content";
 
 impl Rules {
     pub(super) fn of(quirks: &Quirks, needs_reasoning: bool) -> Self {
@@ -30,6 +38,7 @@ impl Rules {
             flat_content: quirks.flat_content,
             nine_char_ids: quirks.tool_ids == ToolIds::Nine,
             fill_reasoning: needs_reasoning,
+            bare: quirks.bare,
         }
     }
 
@@ -43,11 +52,13 @@ impl Rules {
             flat_content: self.flat_content && holds("\"content\""),
             nine_char_ids: self.nine_char_ids && holds("\"tool_call"),
             fill_reasoning: self.fill_reasoning && holds("\"tool_calls\""),
+            bare: self.bare && OTHERS.iter().any(|field| holds(field)),
         }
     }
 
     fn none(self) -> bool {
-        !(self.developer_as_system || self.strip_name || self.flat_content || self.nine_char_ids || self.fill_reasoning)
+        let of_content = self.strip_name || self.flat_content || self.nine_char_ids;
+        !(self.developer_as_system || of_content || self.fill_reasoning || self.bare)
     }
 }
 
@@ -85,9 +96,35 @@ fn one(rules: Rules, index: usize, message: &mut Edits<'_>, ids: &mut NineChars,
     if rules.nine_char_ids {
         map_ids(message, ids);
     }
+    if rules.bare && message.get("role") == Some(r#""assistant""#) {
+        strip_others(index, message, losses);
+    }
     let calls_tools = message.get("tool_calls").is_some_and(|calls| calls.starts_with('['));
     if rules.fill_reasoning && calls_tools && message.get("reasoning_content").is_none() {
         message.set("reasoning_content", r#""""#);
+    }
+}
+
+/// A conversation that another vendor's model began may go on here.
+fn strip_others(index: usize, message: &mut Edits<'_>, losses: &mut Losses) {
+    for field in OTHERS {
+        let Some(value) = message.get(field) else { continue };
+        if value != "null" {
+            losses.hint(format!("messages[{index}].{field}"));
+        }
+        message.remove(field);
+    }
+    let calls = message.get("tool_calls").and_then(|calls| {
+        array::map(calls, |_, call| {
+            let mut call = Object::parse_str(call).ok()?.edit();
+            call.get(EXTRA)?;
+            call.remove(EXTRA);
+            losses.hint(format!("messages[{index}].{EXTRA}"));
+            Some(call.apply())
+        })
+    });
+    if let Some(calls) = calls {
+        message.set("tool_calls", calls);
     }
 }
 

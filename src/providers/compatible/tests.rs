@@ -184,6 +184,22 @@ fn deepseek() {
         |messages: &str| format!(r#"{{"messages":[{messages}],"response_format":{{"type":"json_object"}}}}"#);
     let user = r#"{"role":"user","content":"x"}"#;
     check(
+        "openai",
+        "gpt-4.1",
+        &[
+            (
+                r#"{"messages":[{"role":"assistant","content":"x","reasoning_content":"Hm.","thinking_blocks":[{}],"tool_calls":[{"id":"a","extra_content":{"google":{}}},{"id":"b"}]},{"role":"user","content":"reasoning_content"}]}"#,
+                r#"{"messages":[{"role":"assistant","content":"x","tool_calls":[{"id":"a"},{"id":"b"}]},{"role":"user","content":"reasoning_content"}]}"#,
+                &["messages[0].reasoning_content", "messages[0].thinking_blocks", "messages[0].extra_content"],
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","reasoning_content":null,"content":"x"}]}"#,
+                r#"{"messages":[{"role":"assistant","content":"x"}]}"#,
+                &[],
+            ),
+        ],
+    );
+    check(
         "deepseek",
         "deepseek-chat",
         &[
@@ -215,6 +231,22 @@ fn deepseek() {
                 r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b","cache_control":{}}]},{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"}]}]}"#,
                 r#"{"messages":[{"role":"user","content":"a\nb"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"}]}]}"#,
                 &["messages[0].content[1].cache_control"],
+            ),
+        ],
+    );
+    check(
+        "openai",
+        "gpt-4.1",
+        &[
+            (
+                r#"{"messages":[{"role":"assistant","content":"x","reasoning_content":"Hm.","thinking_blocks":[{}],"tool_calls":[{"id":"a","extra_content":{"google":{}}},{"id":"b"}]},{"role":"user","content":"reasoning_content"}]}"#,
+                r#"{"messages":[{"role":"assistant","content":"x","tool_calls":[{"id":"a"},{"id":"b"}]},{"role":"user","content":"reasoning_content"}]}"#,
+                &["messages[0].reasoning_content", "messages[0].thinking_blocks", "messages[0].extra_content"],
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","reasoning_content":null,"content":"x"}]}"#,
+                r#"{"messages":[{"role":"assistant","content":"x"}]}"#,
+                &[],
             ),
         ],
     );
