@@ -24,6 +24,8 @@ pub(super) enum Verdict {
 
 pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
     match (client, vendor, feature) {
+        // OpenAI has their own dialect for them.
+        ("OpenAI Responses" | STORING, "OpenAI's own chat", _) => Verdict::NoPlace(""),
         (_, "Claude on Bedrock", _) if client != "Anthropic Messages" => {
             Verdict::NoPlace("other clients than Anthropic's reach it through Converse")
         }
@@ -78,7 +80,7 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
 pub(super) fn is_same(client: &str, vendor: &str) -> bool {
     matches!(
         (client, vendor),
-        ("OpenAI chat", "OpenAI chat" | "DeepSeek chat")
+        ("OpenAI chat", "OpenAI chat" | "DeepSeek chat" | "OpenAI's own chat")
             | ("OpenAI Responses" | STORING, "OpenAI Responses")
             | ("Gemini", "Gemini" | "Gemini on Vertex AI")
             | ("Anthropic Messages", "Anthropic" | "Claude on Vertex AI" | "Claude on Bedrock")

@@ -314,6 +314,7 @@ impl Cell {
         let thoughts = [
             "messages[].reasoning_content",
             "messages[].thinking_blocks",
+            "messages[].extra_content",
             "messages[].content[].thinking",
             "input[].encrypted_content",
             "contents[].parts[].thoughtSignature",
@@ -331,7 +332,9 @@ impl Cell {
             | Verdict::Unproven(_) => &[],
         };
         let dropped = told.dropped.split(',').filter(|field| !field.is_empty());
-        let lost: Vec<&str> = dropped.filter(|field| !may.contains(field)).collect();
+        // Whichever turn it is of.
+        let place = |field: &str| field.replace(|c: char| c.is_ascii_digit(), "");
+        let lost: Vec<&str> = dropped.filter(|field| !may.contains(&place(field).as_str())).collect();
         // It has the cell's mark in it.
         assert!(lost.is_empty() || lost == ["metadata"], "lost: {}", told.dropped);
     }

@@ -26,10 +26,28 @@ pub(super) struct Chat {
     model: &'static str,
     /// Refuses a turn of calls without its reasoning.
     wants_reasoning: bool,
+    /// Refuses what only other vendors say.
+    is_bare: bool,
 }
 
-pub(super) const OPEN: Chat =
-    Chat { name: "OpenAI chat", provider: "chat", kind: "openai-compatible", model: "chat/m", wants_reasoning: false };
+pub(super) const OPEN: Chat = Chat {
+    name: "OpenAI chat",
+    provider: "chat",
+    kind: "openai-compatible",
+    model: "chat/m",
+    wants_reasoning: false,
+    is_bare: false,
+};
+
+/// OpenAI itself, which takes nothing that it does not know.
+pub(super) const BARE: Chat = Chat {
+    name: "OpenAI's own chat",
+    provider: "openai",
+    kind: "openai",
+    model: "openai/gpt-4.1",
+    wants_reasoning: false,
+    is_bare: true,
+};
 
 pub(super) const DEEPSEEK: Chat = Chat {
     name: "DeepSeek chat",
@@ -37,6 +55,7 @@ pub(super) const DEEPSEEK: Chat = Chat {
     kind: "deepseek",
     model: "deepseek/deepseek-v4-pro",
     wants_reasoning: true,
+    is_bare: false,
 };
 
 impl Vendor for Chat {
@@ -53,7 +72,11 @@ impl Vendor for Chat {
     }
 
     fn features(&self) -> &'static [Feature] {
-        if self.wants_reasoning { &[Feature::Thinking, Feature::Forgotten] } else { &Feature::ALL }
+        match (self.wants_reasoning, self.is_bare) {
+            (true, _) => &[Feature::Thinking, Feature::Forgotten],
+            (_, true) => &[Feature::Moved, Feature::Agent, Feature::Schema],
+            (false, false) => &Feature::ALL,
+        }
     }
 
     fn whole(&self, say: &Say) -> Value {
@@ -149,6 +172,12 @@ impl Vendor for Chat {
             ..Heard::default()
         };
         for message in list(&body, "/messages") {
+            if self.is_bare {
+                let known = ["role", "content", "name", "refusal", "tool_calls", "tool_call_id", "annotations"];
+                let others = message.as_object().expect("an object").keys().find(|key| !known.contains(&key.as_str()));
+                assert_eq!(others, None, "{message}");
+                assert!(!message.to_string().contains("extra_content"), "{message}");
+            }
             match message["role"].as_str().expect("a role") {
                 "system" | "developer" => heard.system += &words(content(&message["content"])),
                 "user" => heard.user(content(&message["content"])),

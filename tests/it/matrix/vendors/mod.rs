@@ -86,7 +86,7 @@ pub(super) trait Vendor: Sync {
 pub(super) const FIRST: &dyn Vendor = &claude::ANTHROPIC;
 
 /// In the order of the table's rows.
-pub(super) const VENDORS: [&dyn Vendor; 11] = [
+pub(super) const VENDORS: [&dyn Vendor; 12] = [
     &chat::OPEN,
     &responses::Responses,
     &claude::ANTHROPIC,
@@ -98,6 +98,7 @@ pub(super) const VENDORS: [&dyn Vendor; 11] = [
     &cohere::Cohere,
     &ollama::Ollama,
     &chat::DEEPSEEK,
+    &chat::BARE,
 ];
 
 /// Whose conversations are taken up by others: three that prove their reasoning, each in its own way,
