@@ -6,10 +6,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use sluis::{
     error::Error,
-    wire::{
-        ClientDialect,
-        openai_responses::{OpenAiResponses, client::unseal},
-    },
+    wire::{ClientDialect, openai_responses::OpenAiResponses, sealed::unseal},
 };
 use uuid::Uuid;
 
