@@ -5,7 +5,6 @@ mod postgres;
 
 use std::{path::Path, time::Instant};
 
-use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -37,13 +36,6 @@ fn open(settings: Settings) -> Open {
         store: Store { deadline: Duration::from_secs(10), ..store },
         keeper: tokio::spawn(keeper.run(CancellationToken::new())),
     }
-}
-
-/// With the deadline that calls have.
-fn open_as_served(settings: Settings) -> Open {
-    let mut open = open(settings);
-    open.store.deadline = SHARED_DEADLINE;
-    open
 }
 
 impl Open {
@@ -363,20 +355,5 @@ async fn a_place_that_cannot_be_written_is_done_without() {
     let open = open(file(folder.path()));
     open.store.begin(begin("r", "ci")).await.unwrap();
     assert_eq!(open.store.status("ci", "r").await.unwrap(), Some(Status::InProgress));
-    open.leave().await;
-}
-
-/// B1, B2: a store that is not there fails within the deadline, as what it is.
-#[cfg(feature = "postgres")]
-#[tokio::test]
-async fn an_absent_store_is_told_at_once() {
-    let url = SecretString::from("postgres://nobody:secret@127.0.0.1:1/none");
-    let open = open_as_served(settings(StorePlace::Postgres(url)));
-    for _ in 0..3 {
-        let began = Instant::now();
-        assert!(matches!(open.store.begin(begin("r", "ci")).await, Err(Error::StoreUnavailable)));
-        assert!(matches!(open.store.status("ci", "r").await, Err(Error::StoreUnavailable)));
-        assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
-    }
     open.leave().await;
 }

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use secrecy::SecretString;
+
 use super::*;
 
 /// A server of the test's own, ended with it.
@@ -19,6 +21,13 @@ struct Server {
     #[expect(dead_code, reason = "removed when dropped")]
     folder: tempfile::TempDir,
     port: u16,
+}
+
+/// With the deadline that calls have.
+fn open_as_served(settings: Settings) -> Open {
+    let mut open = open(settings);
+    open.store.deadline = SHARED_DEADLINE;
+    open
 }
 
 impl Server {
@@ -159,5 +168,19 @@ async fn a_store_that_hangs_is_an_honest_error_and_heals() {
     let healed = Instant::now();
     ready(&open.store).await;
     assert!(healed.elapsed() < Duration::from_secs(30), "{:?}", healed.elapsed());
+    open.leave().await;
+}
+
+/// B1, B2: a store that is not there fails within the deadline, as what it is.
+#[tokio::test]
+async fn an_absent_store_is_told_at_once() {
+    let url = SecretString::from("postgres://nobody:secret@127.0.0.1:1/none");
+    let open = open_as_served(settings(StorePlace::Postgres(url)));
+    for _ in 0..3 {
+        let began = Instant::now();
+        assert!(matches!(open.store.begin(begin("r", "ci")).await, Err(Error::StoreUnavailable)));
+        assert!(matches!(open.store.status("ci", "r").await, Err(Error::StoreUnavailable)));
+        assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
+    }
     open.leave().await;
 }
