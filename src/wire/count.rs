@@ -6,7 +6,7 @@
 //! conversation a little early is better off than one whose prompt is refused (rule A2).
 //!
 //! Cost of the guess: one pass of the tokenizer over the text, the first mebibyte of it exactly;
-//! the tokenizer's tables are unpacked once, at the first guess (a tenth of a second, 23 MiB from then on).
+//! the tokenizer's tables are unpacked once, at the first guess (a tenth of a second, 36 MiB from then on).
 //!
 //! Sources: "Count tokens" (platform.claude.com/docs), "countTokens" (ai.google.dev/api), "Get input token
 //! counts" (OpenAI's API reference, specification 2.3.0), "Vision" and "PDF support" of the first two
