@@ -13,7 +13,7 @@ use super::{super::Gemini, error};
 use crate::{
     call::Dialect,
     error::{Error, Result},
-    framing::{DEFAULT_MAX_FRAME_BYTES, sse::Framer},
+    framing::sse::Framer,
     ir,
     wire::{Asked, ClientDialect, Minder, Relay, StreamEncoder, Tally},
 };
@@ -88,7 +88,8 @@ struct Array {
 
 impl Array {
     fn new(id: Uuid) -> Self {
-        Self { id, events: Framer::new(DEFAULT_MAX_FRAME_BYTES), begun: false, ended: false }
+        // What comes here is our own, and bounded where it was read.
+        Self { id, events: Framer::new(usize::MAX), begun: false, ended: false }
     }
 
     fn item(&mut self, json: &[u8], out: &mut BytesMut) {
