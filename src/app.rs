@@ -21,7 +21,7 @@ use crate::{
     routing::{
         Dispatch, Errands, Table,
         discovery::{self, Whom},
-        table::{Listed, Route},
+        table::Listed,
     },
     server::{
         self, Directory, Front, IdKey, Lifecycle, Memory, ModelEntry, Pricing, Reach, Server, Settings, auth::Keys,
@@ -302,9 +302,8 @@ impl Directory for House {
 
     fn reach(&self, caller: &Caller, model: &str, pinned: Option<&str>, body: &[u8]) -> Vec<Reach> {
         let plan = self.table.load().plan(model, pinned, caller);
-        let reach =
-            |route: &Arc<Route>| Reach { provider: Arc::clone(&route.target.provider), keeps: route.keeps(body) };
-        plan.map(|plan| plan.routes.iter().map(reach).collect()).unwrap_or_default()
+        let reach = |(provider, keeps)| Reach { provider, keeps };
+        plan.map(|plan| plan.keepers(body).into_iter().map(reach).collect()).unwrap_or_default()
     }
 
     fn id_keys(&self, provider: &str) -> Vec<IdKey> {

@@ -368,11 +368,9 @@ impl Table {
 impl Route {
     /// Whether the provider keeps this model's answers and finds them again by their ids, and is asked for
     /// one by this Responses request as it stands.
-    pub fn keeps(&self, body: &[u8]) -> bool {
+    fn keeps(&self, body: &Object<'_>) -> bool {
         let (provider, model) = (self.upstream.provider, &self.target.model);
-        Object::parse(body).is_ok_and(|body| {
-            provider.keeps_responses(&body) && provider.reroute(Dialect::OpenAiResponses, model, &body).is_none()
-        })
+        provider.keeps_responses(body) && provider.reroute(Dialect::OpenAiResponses, model, body).is_none()
     }
 
     /// The flat rates, the operator's over the catalogue's.
@@ -389,6 +387,13 @@ impl Route {
 // === impl Plan ===
 
 impl Plan {
+    /// The provider of each target, and whether it keeps the answer to this Responses request.
+    pub fn keepers(&self, body: &[u8]) -> Vec<(Arc<str>, bool)> {
+        let body = Object::parse(body).ok();
+        let keeps = |route: &Route| body.as_ref().is_some_and(|body| route.keeps(body));
+        self.routes.iter().map(|route| (Arc::clone(&route.target.provider), keeps(route))).collect()
+    }
+
     /// Whether the key may call the one target by its full name.
     fn is_open_to(&self, caller: &Caller) -> bool {
         self.routes.iter().all(|route| caller.may_call(&route.target.label))
