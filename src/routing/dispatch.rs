@@ -470,12 +470,12 @@ impl Walk {
     }
 }
 
-/// What an endpoint takes for an upstream's answer.
 /// Whether the target found a proof of reasoning that is none of its own.
 fn refuses_proof(prepared: &Prepared, error: &Error) -> bool {
     matches!(error, Error::Upstream(error) if wire::upstream(prepared.dialect).refuses_proof(error))
 }
 
+/// What an endpoint takes for an upstream's answer.
 fn expects(endpoint: Endpoint) -> Expects {
     match endpoint {
         Endpoint::ChatCompletions
