@@ -327,8 +327,18 @@ pub struct ModelQuirks {
     pub values: BTreeMap<String, BTreeMap<String, String>>,
     pub effort_off: Option<EffortOff>,
     pub tool_choice: Vec<Choice>,
-    /// An assistant turn with tool calls must carry `reasoning_content` (rule R3).
-    pub needs_reasoning: bool,
+    /// What it wants of `reasoning_content` in an assistant's turn with tool calls.
+    pub reasoning_back: Option<ReasoningBack>,
+}
+
+/// Whether the reasoning that led to a tool call must come back (rule R3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasoningBack {
+    /// It makes better answers with it, and does without.
+    WhereKnown,
+    /// It refuses a turn without any: where none is known an empty text stands for it.
+    Always,
 }
 
 /// One meaning of an error. All conditions that are given must hold.

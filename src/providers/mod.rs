@@ -84,6 +84,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn has_custom_tools(&self) -> bool {
         false
     }
+    /// Whether this model wants what it thought before a tool call back, as the text it said in a chat
+    /// (rule R3). Proofs of reasoning are their dialect's own matter.
+    fn wants_reasoning_back(&self, model: &str) -> bool {
+        let _ = model;
+        false
+    }
     /// The name of a model in a request's body.
     fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> Cow<'a, str> {
         let _ = settings;

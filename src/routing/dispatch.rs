@@ -37,7 +37,7 @@ use super::{
     order::{InFlight, order},
     prepare::{Prepared, Source, WayBack, client},
     relay::RelayStream,
-    replay::{Bounds, Remembering, Replay},
+    replay::{Bounds, Memory, Remembering, Replay, said::Overhearing},
     table::{Plan, Route, Table},
 };
 use crate::{
@@ -355,22 +355,23 @@ impl Walk {
     fn ready(&mut self, reply: Reply, prepared: Prepared) -> Result<Readied> {
         let upstream_request_id = wire::upstream_error::request_id(&reply.head.headers);
         let (dialect, way_back) = (prepared.dialect, prepared.way_back);
-        let passed = matches!(way_back, WayBack::Passthrough);
+        let passed = matches!(way_back, WayBack::Passthrough { .. });
         let readied = match (reply.body, way_back) {
             (ReplyBody::Frames(frames), way_back) => Readied::Stream(frames, self.relay(dialect, way_back)?),
-            (ReplyBody::Whole(bytes), WayBack::Passthrough) if !self.source.inbound.stream => {
+            (ReplyBody::Whole(bytes), WayBack::Passthrough { memory }) if !self.source.inbound.stream => {
+                if let Some(memory) = memory
+                    && let Ok(response) = wire::upstream(dialect).decode(&bytes, &Memo::default())
+                {
+                    self.replay.remember(&memory, &response);
+                }
                 let (bytes, tally) = client(dialect)?.pass(&bytes)?;
                 Readied::Whole(bytes, tally)
             }
-            (ReplyBody::Whole(bytes), WayBack::Passthrough) => {
-                self.whole(&wire::upstream(dialect).decode(&bytes, &Memo::default())?)?
+            (ReplyBody::Whole(bytes), WayBack::Passthrough { memory }) => {
+                self.whole(&wire::upstream(dialect).decode(&bytes, &Memo::default())?, memory.as_ref())?
             }
-            (ReplyBody::Whole(bytes), WayBack::Translate { memo, owner }) => {
-                let response = wire::upstream(dialect).decode(&bytes, &memo)?;
-                if let Some(owner) = owner {
-                    self.replay.remember(&owner, &response);
-                }
-                self.whole(&response)?
+            (ReplyBody::Whole(bytes), WayBack::Translate { memo, memory }) => {
+                self.whole(&wire::upstream(dialect).decode(&bytes, &memo)?, memory.as_ref())?
             }
         };
         self.notes.dropped = prepared.dropped;
@@ -403,21 +404,32 @@ impl Walk {
 
     fn relay(&mut self, dialect: Dialect, way_back: WayBack) -> Result<Box<dyn Relay>> {
         let client = client(self.source.inbound.dialect)?;
-        let WayBack::Translate { memo, owner } = way_back else {
-            return Ok(client.relay(&self.asked(client)));
+        let (memo, memory) = match way_back {
+            WayBack::Passthrough { memory } => return Ok(self.pass_on(client, dialect, memory)),
+            WayBack::Translate { memo, memory } => (memo, memory),
         };
         let decoder = wire::upstream(dialect).decoder(memo);
-        let decoder = match owner {
-            Some(owner) => Box::new(Remembering::new(decoder, Arc::clone(&self.replay), owner)),
+        let decoder = match memory {
+            Some(memory) => Box::new(Remembering::new(decoder, Arc::clone(&self.replay), memory)),
             None => decoder,
         };
         let asked = self.asked_in_full(client)?;
         Ok(Box::new(translate::Translate::new(decoder, client.encoder(asked)).for_client(client)))
     }
 
+    fn pass_on(&self, client: &dyn ClientDialect, dialect: Dialect, memory: Option<Memory>) -> Box<dyn Relay> {
+        let relay = client.relay(&self.asked(client));
+        let Some(memory) = memory else { return relay };
+        let decoder = wire::upstream(dialect).decoder(Memo::default());
+        Box::new(Overhearing::new(relay, decoder, Arc::clone(&self.replay), memory))
+    }
+
     /// A whole answer through the canonical form; as a stream when the client asked for one and
     /// the upstream did not stream.
-    fn whole(&mut self, response: &ir::Response) -> Result<Readied> {
+    fn whole(&mut self, response: &ir::Response, memory: Option<&Memory>) -> Result<Readied> {
+        if let Some(memory) = memory {
+            self.replay.remember(memory, response);
+        }
         let client = client(self.source.inbound.dialect)?;
         let asked = self.asked_in_full(client)?;
         let tally = tally(response, client);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
 use super::{
-    replay::{Owner, Replay},
+    replay::{Memory, Owner, Replay},
     table::Route,
 };
 use crate::{
@@ -50,12 +50,10 @@ pub(super) struct Prepared {
 /// How the answer returns.
 #[derive(Debug)]
 pub(super) enum WayBack {
-    Passthrough,
-    /// `owner` where the answer's reasoning is to be remembered.
-    Translate {
-        memo: Memo,
-        owner: Option<Owner>,
-    },
+    /// `memory` where the answer's reasoning is to be remembered.
+    Passthrough { memory: Option<Memory> },
+    /// The same.
+    Translate { memo: Memo, memory: Option<Memory> },
 }
 
 // === impl Source ===
@@ -120,9 +118,18 @@ impl Source {
         if let Some(client) = wire::client(dialect) {
             client.pass_on(&mut edits);
         }
+        let memory = self.say_again(route, dialect, &mut edits);
         let losses = route.upstream.provider.adjust(dialect, facts, &mut edits);
         let body = edits.into_bytes(&self.inbound.body);
-        Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough, losses }
+        Written { body, headers: HeaderMap::new(), way_back: WayBack::Passthrough { memory }, losses }
+    }
+
+    /// Puts back the reasoning that a client has dropped and this model wants (rule R3). `None` where it
+    /// wants none.
+    fn say_again(&self, route: &Route, dialect: Dialect, body: &mut json::Edits<'_>) -> Option<Memory> {
+        let is_wanted =
+            dialect == Dialect::OpenAiChat && route.upstream.provider.wants_reasoning_back(&route.target.model);
+        is_wanted.then(|| self.replay.say_again(self.owner(route), body))
     }
 
     /// Into the preferred dialect, or into the one that the vendor wants such a request in.
@@ -156,15 +163,16 @@ impl Source {
         } else {
             upstream.encode(&signature::stripped(&request), facts)?
         };
-        let (mut losses, mut body) = (encoded.losses, encoded.body);
+        let (mut losses, mut body, mut said) = (encoded.losses, encoded.body, None);
         if route.upstream.provider.adjusts(dialect) || route.wire_model() != facts.model {
             let mut edits = json::Object::parse(&body)?.edit();
             name(route, &mut edits);
+            said = self.say_again(route, dialect, &mut edits);
             losses.extend(route.upstream.provider.adjust(dialect, facts, &mut edits));
             body = edits.into_bytes(&body);
         }
         let memo = Memo { think_tags: splits(route, dialect), ..encoded.memo };
-        let way_back = WayBack::Translate { memo, owner };
+        let way_back = WayBack::Translate { memo, memory: owner.map(Memory::signed).or(said) };
         Ok(Written { body, headers: encoded.headers, way_back, losses })
     }
 
@@ -359,7 +367,7 @@ headers = { x-own = "3" }
         let prepared = prepare(inbound, "lab/m").unwrap();
         assert_eq!(prepared.request.body(), &body);
         assert_eq!(prepared.request.body().as_ptr(), start);
-        assert!(matches!(prepared.way_back, WayBack::Passthrough) && prepared.dropped.is_empty());
+        assert!(matches!(prepared.way_back, WayBack::Passthrough { memory: None }) && prepared.dropped.is_empty());
     }
 
     /// R4: where reasoning is to be taken out of the text, an answer cannot pass as it is.
@@ -376,7 +384,7 @@ headers = { x-own = "3" }
             prepared.way_back
         };
         assert!(matches!(way_back("think-tags = true"), WayBack::Translate { memo, .. } if memo.think_tags));
-        assert!(matches!(way_back("think-tags = false"), WayBack::Passthrough));
+        assert!(matches!(way_back("think-tags = false"), WayBack::Passthrough { .. }));
     }
 
     /// S2, P2: only the model's name differs, wherever it stands and however it is spelled.

@@ -4,18 +4,21 @@
 //! its place, when the turn is replayed with the tool's result (rule R1); Google wants the signatures
 //! of the calls themselves ([`signature`], rule R2). A client that keeps our `thinking_blocks` or
 //! `extra_content` sends them itself. Most keep only what OpenAI's reference knows: text, ids, names
-//! and arguments. For them it is kept here, in memory, and put back where it stood.
+//! and arguments. For them it is kept here, in memory, and put back where it stood. What no vendor signs
+//! and some want back all the same is [`said`]'s.
 //!
 //! It is found again by who called, which target answered, and the id of the first call, so that
 //! nobody sees another's and no block moves between models: signatures hold for one model only.
 //! What is forgotten (too old, too much, a restart) is a turn without reasoning, as if the client
 //! had never had it; the dialect then switches thinking off where the vendor would refuse.
 //!
-//! Deliberately absent: a store shared by instances, and dialects whose answers need nothing back.
+//! Deliberately absent: a store shared by instances, and models whose answers need nothing back.
 //!
 //! Cost: per translated request one lock over a look-up per turn of tool calls, and a copy of the
 //! request if something is put back; per event of a translated stream a match, and a copy of its
-//! reasoning. Bytes that pass see none of it.
+//! reasoning. Bytes that pass see none of it, but those of [`said`]'s models.
+
+pub(super) mod said;
 
 use std::{
     borrow::Cow,
@@ -56,6 +59,22 @@ pub(super) struct Owner {
     pub(super) target: Arc<str>,
 }
 
+/// What to remember an answer for.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    owner: Owner,
+    form: Form,
+}
+
+/// How reasoning comes back.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// As blocks that their maker has signed.
+    Signed,
+    /// As a text, after a conversation that comes to this.
+    Said { after: u64 },
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     by_call: HashMap<(Owner, String), Entry>,
@@ -91,7 +110,7 @@ enum Piece {
 pub(super) struct Remembering {
     inner: Box<dyn StreamDecoder>,
     replay: Arc<Replay>,
-    owner: Owner,
+    memory: Memory,
     /// By the index of its block.
     pieces: Vec<(u32, Piece)>,
 }
@@ -105,6 +124,15 @@ impl Default for Bounds {
     }
 }
 
+// === impl Memory ===
+
+impl Memory {
+    /// For reasoning that comes back signed.
+    pub(super) fn signed(owner: Owner) -> Self {
+        Self { owner, form: Form::Signed }
+    }
+}
+
 // === impl Replay ===
 
 impl Replay {
@@ -113,8 +141,8 @@ impl Replay {
     }
 
     /// Notes a whole answer.
-    pub(super) fn remember(&self, owner: &Owner, response: &Response) {
-        self.keep(owner, Turn(response.blocks.iter().filter_map(Piece::of).collect()));
+    pub(super) fn remember(&self, memory: &Memory, response: &Response) {
+        self.keep(memory, Turn(response.blocks.iter().filter_map(Piece::of).collect()));
     }
 
     /// Puts back what the request's turns are missing.
@@ -153,9 +181,12 @@ impl Replay {
         missing.iter().filter_map(known).collect()
     }
 
-    fn keep(&self, owner: &Owner, mut turn: Turn) {
-        turn.forget_unsigned();
-        let Some(call) = turn.first_call().filter(|_| turn.must_return()).map(str::to_owned) else { return };
+    fn keep(&self, Memory { owner, form }: &Memory, turn: Turn) {
+        let (turn, is_worth_it) = match form {
+            Form::Signed => turn.signed(),
+            Form::Said { after } => turn.said(*after),
+        };
+        let Some(call) = turn.first_call().filter(|_| is_worth_it).map(str::to_owned) else { return };
         let now = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert((owner.clone(), call), turn, now + self.bounds.age);
@@ -221,11 +252,14 @@ impl Turn {
         self.0.iter().any(|piece| matches!(piece, Piece::Call(call) if call == id))
     }
 
-    /// Where calls are signed themselves, the text of the reasoning need not come back.
-    fn forget_unsigned(&mut self) {
+    /// As it comes back where reasoning is signed, and whether it has to. Where calls are signed
+    /// themselves, the text of the reasoning need not.
+    fn signed(mut self) -> (Self, bool) {
         if self.0.iter().any(Piece::is_tied) {
             self.0.retain(|piece| !matches!(piece, Piece::Reasoning(block) if !is_signed(block)));
         }
+        let must_return = self.must_return();
+        (self, must_return)
     }
 
     /// The signature that stands before a call and is of it.
@@ -364,8 +398,8 @@ impl Piece {
 // === impl Remembering ===
 
 impl Remembering {
-    pub(super) fn new(inner: Box<dyn StreamDecoder>, replay: Arc<Replay>, owner: Owner) -> Self {
-        Self { inner, replay, owner, pieces: Vec::new() }
+    pub(super) fn new(inner: Box<dyn StreamDecoder>, replay: Arc<Replay>, memory: Memory) -> Self {
+        Self { inner, replay, memory, pieces: Vec::new() }
     }
 
     fn note_all<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
@@ -383,7 +417,7 @@ impl Remembering {
             // Before the client has its last bytes, so that its next request finds it.
             Event::Finish { .. } => {
                 let pieces = std::mem::take(&mut self.pieces);
-                self.replay.keep(&self.owner, Turn(pieces.into_iter().map(|(_, piece)| piece).collect()));
+                self.replay.keep(&self.memory, Turn(pieces.into_iter().map(|(_, piece)| piece).collect()));
             }
             Event::Start { .. }
             | Event::Close { .. }
@@ -418,7 +452,7 @@ impl StreamDecoder for Remembering {
 
 impl fmt::Debug for Remembering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remembering").field("owner", &self.owner).finish_non_exhaustive()
+        f.debug_struct("Remembering").field("memory", &self.memory).finish_non_exhaustive()
     }
 }
 

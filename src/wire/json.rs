@@ -8,6 +8,7 @@
 //! Cost: one borrowed pass over the text (`scan`), one `Vec` of members, one copy of the text per `apply`
 //! that changes anything. No value is built.
 
+pub mod array;
 mod scan;
 mod text;
 

@@ -35,6 +35,7 @@ mod ollama;
 #[cfg(target_os = "linux")]
 mod pressure;
 mod protocols;
+mod reasoning_back;
 mod responses;
 mod responses_rows;
 mod responses_upstream;

@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::{
-    array,
-    losses::{Losses, says_nothing},
-};
+use super::losses::{Losses, says_nothing};
 use crate::{
     providers::catalogue::{Choice, EffortOff, MaxTokens, Quirks, StreamUsage},
-    wire::json::{Edits, Object, push_string},
+    wire::json::{Edits, Object, array, push_string},
 };
 
 /// Gives the output limit the name that the model takes, and only that one (rule A6).

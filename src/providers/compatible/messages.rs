@@ -5,10 +5,10 @@
 
 use memchr::memmem;
 
-use super::{array, fields::quoted, losses::Losses, tool_ids::NineChars};
+use super::{fields::quoted, losses::Losses, tool_ids::NineChars};
 use crate::{
     providers::catalogue::{Order, Quirks, ToolIds},
-    wire::json::{Edits, Object},
+    wire::json::{Edits, Object, array},
 };
 
 /// What is done to each message on its own.
@@ -100,7 +100,7 @@ fn one(rules: Rules, index: usize, message: &mut Edits<'_>, ids: &mut NineChars,
         strip_others(index, message, losses);
     }
     let calls_tools = message.get("tool_calls").is_some_and(|calls| calls.starts_with('['));
-    if rules.fill_reasoning && calls_tools && message.get("reasoning_content").is_none() {
+    if rules.fill_reasoning && calls_tools && message.get("reasoning_content").is_none_or(|said| said == "null") {
         message.set("reasoning_content", r#""""#);
     }
 }

@@ -9,7 +9,6 @@
 //! Cost: a lookup per rule in the members that are already parsed; the messages are parsed only
 //! for rows with a rule about messages.
 
-mod array;
 mod fields;
 mod losses;
 mod messages;
@@ -30,7 +29,7 @@ pub use self::fields::ask_for_usage;
 use self::{losses::Losses, messages::Rules};
 use super::{
     Ask, Credential, EmbeddingOffer, Grant, Provider,
-    catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Quirks, Row},
+    catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Quirks, ReasoningBack, Row},
     gemini,
 };
 use crate::{
@@ -101,6 +100,10 @@ impl Provider for Compatible {
 
     fn has_custom_tools(&self) -> bool {
         self.row.quirks.custom_tools
+    }
+
+    fn wants_reasoning_back(&self, model: &str) -> bool {
+        self.row.model_quirks(model).any(|quirks| quirks.reasoning_back.is_some())
     }
 
     fn adjusts(&self, dialect: Dialect) -> bool {
@@ -195,7 +198,7 @@ pub(super) fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<
     }
     ask_for_usage(quirks.stream_usage, facts.stream, body);
 
-    let needs_reasoning = of_model.iter().any(|quirks| quirks.needs_reasoning);
+    let needs_reasoning = of_model.iter().any(|quirks| quirks.reasoning_back == Some(ReasoningBack::Always));
     messages::rewrite(Rules::of(quirks, needs_reasoning), body, &mut losses);
     messages::order(quirks.order, body);
     output::adjust(quirks, body, &mut losses);

@@ -7,10 +7,10 @@
 use memchr::memmem;
 use serde_json::{json, value::RawValue};
 
-use super::{array, fields, losses::Losses};
+use super::{fields, losses::Losses};
 use crate::{
     providers::catalogue::Responses,
-    wire::json::{Edits, Object},
+    wire::json::{Edits, Object, array},
 };
 
 /// Items that speak of tools which may be lacking.

@@ -307,6 +307,14 @@ fn moonshot() {
             (r#"{"reasoning_effort":"none"}"#, "{}", &["reasoning_effort!"]),
         ],
     );
+    // R3: a null says no more than nothing does.
+    let turn = |said: &str| format!(r#"{{"messages":[{{"role":"assistant","tool_calls":[]{said}}}]}}"#);
+    for model in ["kimi-k3", "kimi-k2.6", "kimi-k2-thinking-turbo"] {
+        for said in ["", r#","reasoning_content":null"#, r#","reasoning_content":"""#] {
+            check("moonshot", model, &[(&turn(said), &turn(r#","reasoning_content":"""#), &[])]);
+        }
+    }
+    check("moonshot", "moonshot-v1-8k", &[(&turn(""), &turn(""), &[])]);
     check("moonshot", "moonshot-v1-8k", &[(r#"{"temperature":0.3}"#, r#"{"temperature":0.3}"#, &[])]);
 }
 

@@ -77,7 +77,12 @@ impl Source {
                 body = edits.into_bytes(&body);
             }
             let request = self.request_to(route, dialect, &offer.path, body, HeaderMap::new())?;
-            parts.all.push(Prepared { dialect, request, way_back: WayBack::Passthrough, dropped: Vec::new() });
+            parts.all.push(Prepared {
+                dialect,
+                request,
+                way_back: WayBack::Passthrough { memory: None },
+                dropped: Vec::new(),
+            });
         }
         parts.dropped = self.weigh(losses, &route.target.label)?;
         Ok(parts)

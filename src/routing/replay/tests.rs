@@ -10,6 +10,10 @@ fn owner(caller: &str, target: &str) -> Owner {
     Owner { caller: caller.into(), target: target.into() }
 }
 
+fn memory(owner: &Owner) -> Memory {
+    Memory::signed(owner.clone())
+}
+
 fn thought(text: &str, signature: &str) -> Block {
     Block::Reasoning { text: text.into(), signature: Some(signature.into()) }
 }
@@ -65,7 +69,7 @@ async fn reasoning_comes_back_where_it_stood() {
         thought("b", "S3"),
         call("t2"),
     ];
-    replay.remember(&me, &answer(said.clone()));
+    replay.remember(&memory(&me), &answer(said.clone()));
     let joined = vec![Block::text("Let me see…"), call("t1"), call("t2")];
     assert_eq!(restored(&replay, &me, joined.clone()), said);
     // A client that says the text of the reasoning back has no proof of it.
@@ -78,7 +82,7 @@ async fn reasoning_comes_back_where_it_stood() {
 async fn reasoning_goes_first_where_the_text_has_changed() {
     let replay = Replay::new(SMALL);
     let me = owner("me", "ant/a");
-    replay.remember(&me, &answer(vec![thought("a", "S"), Block::text("x"), call("t1"), call("t2")]));
+    replay.remember(&memory(&me), &answer(vec![thought("a", "S"), Block::text("x"), call("t1"), call("t2")]));
     let changed = vec![Block::text("another"), call("t1")];
     let expected = [vec![thought("a", "S")], changed.clone()].concat();
     assert_eq!(restored(&replay, &me, changed), expected);
@@ -93,8 +97,10 @@ async fn calls_get_their_own_signatures_back() {
     let summary = Block::Reasoning { text: "Hm.".into(), signature: None };
     let signed = |name: &str| Signed::Call.block(name);
     let text = || Block::text("Let me see.");
-    replay
-        .remember(&me, &answer(vec![summary, text(), signed("S1"), call("t1"), call("t2"), signed("S3"), call("t3")]));
+    replay.remember(
+        &memory(&me),
+        &answer(vec![summary, text(), signed("S1"), call("t1"), call("t2"), signed("S3"), call("t3")]),
+    );
     let calls = || vec![call("t1"), call("t2"), call("t3")];
     let with =
         |first: Vec<Block>| [first, vec![signed("S1"), call("t1"), call("t2"), signed("S3"), call("t3")]].concat();
@@ -110,7 +116,7 @@ async fn calls_get_their_own_signatures_back() {
 async fn nobody_gets_what_is_not_theirs() {
     let replay = Replay::new(SMALL);
     let me = owner("me", "ant/a");
-    replay.remember(&me, &answer(vec![thought("a", "S"), call("t1")]));
+    replay.remember(&memory(&me), &answer(vec![thought("a", "S"), call("t1")]));
     for other in [owner("you", "ant/a"), owner("me", "ant/b"), owner("me", "other/a")] {
         assert!(matches!(replay.restore(&other, &replayed(vec![call("t1")])), Cow::Borrowed(_)), "{other:?}");
     }
@@ -137,7 +143,7 @@ async fn only_signed_reasoning_before_calls_is_kept() {
         vec![unsigned.clone(), call("t1")],
         vec![thought("a", "S"), unsigned, call("t1")],
     ] {
-        replay.remember(&me, &answer(blocks));
+        replay.remember(&memory(&me), &answer(blocks));
     }
     assert!(replay.kept.lock().unwrap().by_call.is_empty());
 }
@@ -146,7 +152,7 @@ async fn only_signed_reasoning_before_calls_is_kept() {
 async fn the_bounds_hold() {
     let replay = Replay::new(SMALL);
     let me = owner("me", "ant/a");
-    let remember = |id: &str, text: &str| replay.remember(&me, &answer(vec![thought(text, "S"), call(id)]));
+    let remember = |id: &str, text: &str| replay.remember(&memory(&me), &answer(vec![thought(text, "S"), call(id)]));
     let knows = |id: &str| restored(&replay, &me, vec![call(id)]).len() == 2;
     let some = "a".repeat(500);
     for id in ["1", "2", "3"] {
@@ -199,7 +205,7 @@ async fn a_stream_is_noted_like_a_whole_answer() {
     let replay = Arc::new(Replay::new(SMALL));
     let me = owner("me", "ant/a");
     let events = crate::wire::translate::unfold(&answer(said.clone()));
-    let mut decoder = Remembering::new(Box::new(Told(events)), Arc::clone(&replay), me.clone());
+    let mut decoder = Remembering::new(Box::new(Told(events)), Arc::clone(&replay), memory(&me));
     decoder.frame(&Frame { raw: None, event: None, data: bytes::Bytes::new() }, &mut Vec::new()).unwrap();
     assert_eq!(restored(&replay, &me, vec![Block::text("Hm."), call("t1"), call("t2")]), said);
 }
@@ -226,7 +232,7 @@ async fn a_finish_at_the_end_of_the_body_is_noted() {
     let replay = Arc::new(Replay::new(SMALL));
     let me = owner("me", "gem/g");
     let events = crate::wire::translate::unfold(&answer(said.clone()));
-    let mut decoder = Remembering::new(Box::new(Late(events)), Arc::clone(&replay), me.clone());
+    let mut decoder = Remembering::new(Box::new(Late(events)), Arc::clone(&replay), memory(&me));
     let mut out = Vec::new();
     decoder.frame(&Frame { raw: None, event: None, data: bytes::Bytes::new() }, &mut out).unwrap();
     assert_eq!(restored(&replay, &me, vec![call("t1")]), [call("t1")]);

@@ -3,13 +3,13 @@
 use serde_json::value::RawValue;
 
 /// The elements of an array, as they stand in its text.
-pub(super) fn elements(text: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(text).ok()
+pub fn elements(text: &str) -> Option<Vec<&RawValue>> {
+    super::items(text).ok()
 }
 
 /// Replaces the elements for which `edit` has a new text. `None` when it has none for any, or when
 /// `text` is no array.
-pub(super) fn map(text: &str, mut edit: impl FnMut(usize, &str) -> Option<String>) -> Option<String> {
+pub fn map(text: &str, mut edit: impl FnMut(usize, &str) -> Option<String>) -> Option<String> {
     let mut out = String::new();
     let mut from = 0;
     for (index, element) in elements(text)?.into_iter().enumerate() {
