@@ -26,7 +26,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
-pub use crate::config::{Aws, CredentialKind, Credentials, Entra, Google, Limits, Prices, ProviderSettings, Setting};
+pub use crate::config::{
+    Aws, Chosen, CredentialKind, Credentials, Entra, Google, Limits, Prices, ProviderSettings, Setting, fits,
+};
 pub use crate::dialect::Dialect;
 use crate::{
     config::Policy,

@@ -104,6 +104,9 @@ impl Config {
         if provider.think_tags {
             all.push(self.line("think-tags", "true", &[section.key("think-tags")], "the file"));
         }
+        if let Some(responses) = &provider.settings.responses {
+            all.push(self.line("responses", responses.to_string(), &[section.key("responses")], "the file"));
+        }
         for (name, _) in &provider.headers {
             let paths = [&section, &Path::default()].map(|section| section.key("headers").key(name.as_str()));
             all.push(self.line(&format!("headers.{name}"), "(not shown)", &paths, "the file"));

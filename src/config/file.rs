@@ -223,6 +223,9 @@ pub(super) struct Provider {
     /// Its chat models leave their reasoning in the text, between `<think>` and `</think>`: take it
     /// out, into the place of reasoning. Default `false`.
     pub(super) think_tags: Option<bool>,
+    /// Whether it speaks OpenAI's Responses: `true`, `false`, or a list of the models it speaks them for (a `*`
+    /// at either end matches the rest). Default: as the catalogue knows; `false` for a type it does not know.
+    pub(super) responses: Option<Responses>,
     /// The ids of its models, where it cannot list them itself. Default: asked from it.
     pub(super) models: Vec<Text>,
     /// The clocks of calls to it.
@@ -251,6 +254,15 @@ pub(super) struct Model {
     pub(super) retry: Retry,
     /// How much this name takes, all callers together.
     pub(super) limits: Limits,
+}
+
+/// Whether a provider speaks OpenAI's Responses, or for which of its models.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(super) enum Responses {
+    For(Vec<Text>),
+    Every(bool),
 }
 
 /// A target: `"provider/model"`, or a table with its weight.

@@ -34,6 +34,8 @@ pub struct KnownKind {
     pub settings: Vec<KnownSetting>,
     /// Its models are called by names of their deployments.
     pub deployments: bool,
+    /// Whether it may speak OpenAI's Responses.
+    pub responses: bool,
 }
 
 /// One setting of a kind of provider.

@@ -46,7 +46,7 @@ pub use self::{
     prices::{PriceList, Prices},
     report::{Fault, Problem, Report, Spot},
     resolve::{find, listen_of, load, serves_tls},
-    settings::{ProviderSettings, Setting},
+    settings::{Chosen, ProviderSettings, Setting, fits},
     store::{Store, StorePlace},
     watch::Watch,
 };

@@ -1,7 +1,7 @@
 //! What a provider needs to know beside its address and its key: region, project, API version and
 //! the like. Most are parts of the address, which is a template then (`{region}`).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Deserialize;
 
@@ -21,6 +21,17 @@ pub struct ProviderSettings {
     /// Model id to the name it is deployed under; a model that is not here is deployed under its
     /// own.
     pub deployments: BTreeMap<String, String>,
+    /// Which of its models are reached in OpenAI's Responses; `None` leaves it to the catalogue.
+    pub responses: Option<Chosen>,
+}
+
+/// Some of a provider's models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    All,
+    None,
+    /// Those whose id [`fits`] one of these.
+    These(Vec<String>),
 }
 
 /// A setting of a kind of provider that is one text.
@@ -48,6 +59,39 @@ impl Setting {
             Self::Resource => "resource",
             Self::ApiVersion => "api-version",
         }
+    }
+}
+
+// === impl Chosen ===
+
+impl Chosen {
+    pub fn has(&self, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::These(patterns) => patterns.iter().any(|pattern| fits(pattern, model)),
+        }
+    }
+}
+
+impl fmt::Display for Chosen {
+    /// As in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("true"),
+            Self::None => f.write_str("false"),
+            Self::These(patterns) => f.write_str(&patterns.join(", ")),
+        }
+    }
+}
+
+/// Whether `name` fits `pattern`, which may have a `*` at either end.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(_), Some(_)) => name.contains(pattern.trim_matches('*')),
+        (Some(end), None) => name.ends_with(end),
+        (None, Some(start)) => name.starts_with(start),
+        (None, None) => name == pattern,
     }
 }
 
@@ -107,6 +151,24 @@ mod tests {
         settings.set(Setting::Project, Some("p".into()));
         assert_eq!(settings.fill(template).unwrap(), "https://eu.host/p/eu");
         assert_eq!(settings.fill("https://host/v1").unwrap(), "https://host/v1");
+    }
+
+    #[test]
+    fn patterns_fit_at_either_end() {
+        for (pattern, name, expected) in [
+            ("o3", "o3", true),
+            ("o3", "o3-mini", false),
+            ("kimi-*", "kimi-k3", true),
+            ("kimi-*", "moonshot-kimi", false),
+            ("*-reasoning", "grok-4-reasoning", true),
+            ("*oss*", "openai/gpt-oss-120b", true),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+        let some = Chosen::These(vec!["*oss*".into(), "o3".into()]);
+        assert!(some.has("gpt-oss-20b") && some.has("o3") && !some.has("o4"));
+        assert!(Chosen::All.has("o4") && !Chosen::None.has("o3"));
     }
 
     #[test]

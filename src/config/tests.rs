@@ -16,6 +16,7 @@ fn known() -> Known {
         default_base_url: url.map(Into::into),
         needs_key: variable.is_some(),
         local,
+        responses: name == "openai-compatible",
         credentials: vec![CredentialKind::Key],
         ..KnownKind::default()
     };
@@ -329,6 +330,24 @@ fn think_tags_are_off_unless_set() {
     let line = |name: &str| config.explain(name).unwrap().into_iter().find(|line| line.field == "think-tags");
     assert!(line("ollama/m").unwrap().from.starts_with("providers.ollama.think-tags ("));
     assert!(line("openai/m").is_none());
+}
+
+#[test]
+fn responses_are_for_all_models_for_none_or_for_some() {
+    let lab = "[providers.lab]\ntype = \"openai-compatible\"\nbase-url = \"http://127.0.0.1:8000/v1\"\n";
+    let text = |set: &str| format!("{lab}responses = {set}\n");
+    let shown = |set: &str| {
+        let config = config(&text(set), []);
+        let line = config.explain("lab/m").unwrap().into_iter().find(|line| line.field == "responses").unwrap();
+        assert!(line.from.starts_with("providers.lab.responses ("));
+        line.value
+    };
+    assert_eq!([shown("true"), shown("false"), shown("[\"*oss*\", \"b\"]")], ["true", "false", "*oss*, b"]);
+    assert_eq!(config(lab, []).providers["lab"].settings.responses, None);
+    let wrong = report(&text("\"yes\""), []);
+    assert!(wrong.contains("providers.lab.responses"), "{wrong}");
+    let never = report("[providers.ollama]\nresponses = true\n", []);
+    assert!(never.contains("a provider of type `ollama` is never asked for Responses"), "{never}");
 }
 
 /// F3: a provider may have any number of keys.

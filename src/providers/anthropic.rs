@@ -11,7 +11,7 @@ use http::HeaderValue;
 
 use super::{Ask, Credential, Provider, catalogue::Row, compatible};
 use crate::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
     wire::count::{CountOffer, Format},
 };
@@ -30,15 +30,15 @@ impl Provider for Anthropic {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        self.row.dialects(model)
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        self.row.dialects(model, settings)
     }
 
     fn path(&self, _ask: &Ask<'_>) -> Result<Cow<'static, str>> {
         Ok("messages".into())
     }
 
-    fn counting(&self, _model: &str) -> Option<CountOffer> {
+    fn counting(&self, _model: &str, _settings: &ProviderSettings) -> Option<CountOffer> {
         Some(CountOffer { format: Format::Anthropic, path: "messages/count_tokens".into() })
     }
 
@@ -57,7 +57,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use crate::{
-        call::Dialect,
+        call::{Dialect, ProviderSettings},
         providers::{
             self,
             tests::{ask, credential},
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn requests_carry_key_and_version() {
         let provider = providers::provider("anthropic").unwrap();
-        assert_eq!(provider.speaks("claude-haiku-4-5"), &[Dialect::Anthropic]);
+        assert_eq!(provider.speaks("claude-haiku-4-5", &ProviderSettings::default()), &[Dialect::Anthropic]);
         assert_eq!(provider.path(&ask(Dialect::Anthropic, "m", true)).unwrap(), "messages");
 
         let mut request = http::Request::new(bytes::Bytes::new());

@@ -51,8 +51,8 @@ impl Provider for Azure {
         root.strip_suffix("/openai").unwrap_or(root)
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        self.row.dialects(model)
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        self.row.dialects(model, settings)
     }
 
     fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {

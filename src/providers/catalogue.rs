@@ -8,13 +8,21 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use serde::Deserialize;
 
 use crate::{
-    call::{CredentialKind, Dialect, Setting},
+    call::{CredentialKind, Dialect, ProviderSettings, Setting, fits},
     error::{Class, Error, Result},
     wire::json::Object,
 };
 
 static EMBEDDED: LazyLock<Result<Catalogue, String>> =
     LazyLock::new(|| Catalogue::parse(include_str!("catalogue.toml")));
+
+/// Servers such as vLLM have OpenAI's types of input but few of its tools, and keep nothing that one could
+/// count on (protocol sources of vLLM, SGLang and llama.cpp, 2026).
+static UNKNOWN: LazyLock<Responses> = LazyLock::new(|| Responses {
+    lacks: ["custom", "namespace"].map(Into::into).into(),
+    ids: true,
+    ..Responses::default()
+});
 
 /// All vendors known by name.
 #[derive(Debug, Deserialize)]
@@ -379,9 +387,9 @@ impl Catalogue {
 
 impl Row {
     /// What it speaks for this model, the preferred first.
-    pub fn dialects(&self, model: &str) -> &'static [Dialect] {
+    pub fn dialects(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
         match self.dialect {
-            RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex => self.openais(model),
+            RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::Vertex => self.openais(model, settings),
             RowDialect::Anthropic => &[Dialect::Anthropic],
             RowDialect::Ollama => &[Dialect::Ollama],
             RowDialect::Gemini => &[Dialect::Gemini],
@@ -392,21 +400,41 @@ impl Row {
     }
 
     /// Which of OpenAI's.
-    fn openais(&self, model: &str) -> &'static [Dialect] {
+    fn openais(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
         use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
-        let (completions, responses) = (self.completions.as_ref(), self.responses.as_ref());
+        let completions = self.completions.as_ref();
         if completions.is_some_and(|completions| any_fits(&completions.only, model)) {
             return &[OpenAiCompletions];
         }
-        if responses.is_some_and(|responses| any_fits(&responses.only, model)) {
+        let has_responses = settings.responses.as_ref().map_or(self.responses.is_some(), |chosen| chosen.has(model));
+        if has_responses && self.responses.as_ref().is_some_and(|responses| any_fits(&responses.only, model)) {
             return &[OpenAiResponses];
         }
         let has_completions = completions.is_some_and(|completions| completions.only.is_empty());
-        match (responses.is_some(), has_completions) {
+        match (has_responses, has_completions) {
             (false, false) => &[OpenAiChat],
             (true, false) => &[OpenAiChat, OpenAiResponses],
             (false, true) => &[OpenAiChat, OpenAiCompletions],
             (true, true) => &[OpenAiChat, OpenAiResponses, OpenAiCompletions],
+        }
+    }
+
+    /// What it takes of a Responses request: its own rules, or those of a server that the operator alone knows
+    /// to speak them.
+    pub fn responses(&self) -> &Responses {
+        self.responses.as_ref().unwrap_or(&UNKNOWN)
+    }
+
+    /// Whether the operator may say that it speaks Responses, or does not.
+    pub fn may_speak_responses(&self) -> bool {
+        match self.dialect {
+            RowDialect::OpenaiChat | RowDialect::Azure | RowDialect::BedrockMantle => true,
+            RowDialect::Anthropic
+            | RowDialect::Ollama
+            | RowDialect::Gemini
+            | RowDialect::Cohere
+            | RowDialect::Vertex
+            | RowDialect::Bedrock => false,
         }
     }
 
@@ -463,21 +491,12 @@ fn key_only() -> Vec<CredentialKind> {
     vec![CredentialKind::Key]
 }
 
-/// Whether `name` fits `pattern`, which may have a `*` at either end.
-fn fits(pattern: &str, name: &str) -> bool {
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(_), Some(_)) => name.contains(pattern.trim_matches('*')),
-        (Some(end), None) => name.ends_with(end),
-        (None, Some(start)) => name.starts_with(start),
-        (None, None) => name == pattern,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::call::Chosen;
 
     #[test]
     fn the_embedded_catalogue_is_sound() {
@@ -534,7 +553,8 @@ mod tests {
     #[test]
     fn legacy_completions_are_offered_where_they_are() {
         use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
-        let of = |name: &str, model: &str| Catalogue::embedded().unwrap().row(name).unwrap().dialects(model);
+        let none = ProviderSettings::default();
+        let of = |name: &str, model: &str| Catalogue::embedded().unwrap().row(name).unwrap().dialects(model, &none);
         assert_eq!(of("vllm", "m"), [OpenAiChat, OpenAiCompletions]);
         assert_eq!(of("cerebras", "m"), [OpenAiChat, OpenAiCompletions]);
         assert_eq!(of("groq", "m"), [OpenAiChat, OpenAiResponses]);
@@ -546,24 +566,27 @@ mod tests {
         assert_eq!(row("vllm").completions_path(), "completions");
     }
 
+    /// The operator knows better than the catalogue what a server speaks.
+    #[test]
+    fn responses_are_spoken_where_the_operator_says_so() {
+        use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
+        let of = |name: &str, model: &str, responses: Chosen| {
+            let settings = ProviderSettings { responses: Some(responses), ..ProviderSettings::default() };
+            Catalogue::embedded().unwrap().row(name).unwrap().dialects(model, &settings)
+        };
+        let some = || Chosen::These(vec!["*oss*".into()]);
+        assert_eq!(of("digitalocean", "m", Chosen::All), [OpenAiChat, OpenAiResponses]);
+        assert_eq!(of("vllm", "m", Chosen::All), [OpenAiChat, OpenAiResponses, OpenAiCompletions]);
+        assert_eq!(of("digitalocean", "gpt-oss-20b", some()), [OpenAiChat, OpenAiResponses]);
+        assert_eq!(of("digitalocean", "m", some()), [OpenAiChat]);
+        assert_eq!(of("openai", "gpt-5-pro", Chosen::All), [OpenAiResponses]);
+        assert_eq!(of("openai", "gpt-5-pro", Chosen::None), [OpenAiChat]);
+        assert_eq!(of("groq", "m", Chosen::None), [OpenAiChat]);
+    }
+
     #[test]
     fn a_broken_catalogue_is_an_error_and_no_panic() {
         assert!(Catalogue::parse("[[row]]\nname = 1").is_err());
         assert!(Catalogue::parse("[[row]]\nname='a'\ntitle='a'\ndocs='a'\nwrong=1").unwrap_err().contains("wrong"));
-    }
-
-    #[test]
-    fn patterns_fit_at_either_end() {
-        for (pattern, name, expected) in [
-            ("o3", "o3", true),
-            ("o3", "o3-mini", false),
-            ("kimi-*", "kimi-k3", true),
-            ("kimi-*", "moonshot-kimi", false),
-            ("*-reasoning", "grok-4-reasoning", true),
-            ("*oss*", "openai/gpt-oss-120b", true),
-            ("*", "anything", true),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
-        }
     }
 }

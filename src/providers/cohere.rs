@@ -30,8 +30,8 @@ impl Provider for Cohere {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        self.row.dialects(model)
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        self.row.dialects(model, settings)
     }
 
     fn root<'a>(&self, base_url: &'a str) -> &'a str {
@@ -63,7 +63,7 @@ impl Provider for Cohere {
 #[cfg(test)]
 mod tests {
     use crate::{
-        call::Dialect,
+        call::{Dialect, ProviderSettings},
         providers::{
             self,
             tests::{ask, credential},
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn the_address_is_the_apis_root() {
         let provider = providers::provider("cohere").unwrap();
-        assert_eq!(provider.speaks("command-a-03-2025"), &[Dialect::Cohere]);
+        assert_eq!(provider.speaks("command-a-03-2025", &ProviderSettings::default()), &[Dialect::Cohere]);
         assert_eq!(provider.path(&ask(Dialect::Cohere, "m", true)).unwrap(), "v2/chat");
         for url in ["https://h", "https://h/", "https://h/v2", "https://h/v1/", "https://h/compatibility/v1"] {
             assert_eq!(provider.root(url), "https://h", "{url}");

@@ -36,8 +36,8 @@ impl Provider for Gemini {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        self.row.dialects(model)
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        self.row.dialects(model, settings)
     }
 
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>> {
@@ -53,7 +53,7 @@ impl Provider for Gemini {
         compatible::sign(self.row.auth, with, request)
     }
 
-    fn counting(&self, model: &str) -> Option<CountOffer> {
+    fn counting(&self, model: &str, _settings: &ProviderSettings) -> Option<CountOffer> {
         let path = resource(model).ok()? + ":countTokens";
         Some(CountOffer { format: count::Format::Gemini, path: path.into() })
     }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_model_is_in_the_path_and_the_key_in_a_header() {
         let provider = providers::provider("gemini").unwrap();
-        assert_eq!(provider.speaks("gemini-3.8-flash"), &[Dialect::Gemini]);
+        assert_eq!(provider.speaks("gemini-3.8-flash", &ProviderSettings::default()), &[Dialect::Gemini]);
         let path = |model: &str, stream| provider.path(&ask(Dialect::Gemini, model, stream)).unwrap().into_owned();
         assert_eq!(path("gemini-3.8-flash", false), "models/gemini-3.8-flash:generateContent");
         assert_eq!(path("models/gemini-3.8-flash", true), "models/gemini-3.8-flash:streamGenerateContent?alt=sse");

@@ -59,7 +59,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn name(&self) -> &str;
     /// The dialects it takes for this model, the preferred first. A client of one of them gets its
     /// bytes through.
-    fn speaks(&self, model: &str) -> &'static [Dialect];
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect];
     /// The dialect a request written in `dialect` must be translated to after all, because the
     /// vendor takes what it asks for only there.
     fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {
@@ -130,8 +130,8 @@ pub trait Provider: Send + Sync + fmt::Debug {
         Vec::new()
     }
     /// Where it counts a prompt's tokens for this model; `None` where it does not.
-    fn counting(&self, model: &str) -> Option<CountOffer> {
-        let _ = model;
+    fn counting(&self, model: &str, settings: &ProviderSettings) -> Option<CountOffer> {
+        let _ = (model, settings);
         None
     }
     /// Whether it takes this flag of Anthropic's `anthropic-beta`, where it speaks that dialect.
@@ -139,7 +139,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
         let _ = flag;
         true
     }
-    /// Whether the answer to this request of the Responses API is kept by the vendor, unless it is told not
+    /// Whether the answer to this request of the Responses API, which it speaks, is kept by the vendor, unless it is told not
     /// to, and found again by its id.
     fn keeps_responses(&self, body: &Object<'_>) -> bool {
         let _ = body;
@@ -235,6 +235,8 @@ pub struct Known {
     pub settings: Option<&'static BTreeMap<Setting, SettingRow>>,
     /// Its models are called by names of their deployments.
     pub deployments: bool,
+    /// The operator may say that it speaks OpenAI's Responses.
+    pub responses: bool,
 }
 
 /// The vendor of this catalogue name.
@@ -324,6 +326,7 @@ impl Known {
             credentials: &row.credentials,
             settings: Some(&row.settings),
             deployments: row.deployments,
+            responses: row.may_speak_responses(),
         }
     }
 }

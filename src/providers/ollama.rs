@@ -30,8 +30,8 @@ impl Provider for Ollama {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        self.row.dialects(model)
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        self.row.dialects(model, settings)
     }
 
     fn root<'a>(&self, base_url: &'a str) -> &'a str {
@@ -63,7 +63,7 @@ impl Provider for Ollama {
 #[cfg(test)]
 mod tests {
     use crate::{
-        call::Dialect,
+        call::{Dialect, ProviderSettings},
         providers::{
             self,
             tests::{ask, credential},
@@ -74,7 +74,7 @@ mod tests {
     fn the_address_is_the_servers_root() {
         for name in ["ollama", "ollama-cloud"] {
             let provider = providers::provider(name).unwrap();
-            assert_eq!(provider.speaks("qwen3:4b"), &[Dialect::Ollama]);
+            assert_eq!(provider.speaks("qwen3:4b", &ProviderSettings::default()), &[Dialect::Ollama]);
             assert_eq!(provider.path(&ask(Dialect::Ollama, "qwen3:4b", true)).unwrap(), "api/chat");
             for url in ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/", "http://h:1/api"] {
                 assert_eq!(provider.root(url), "http://h:1", "{url}");

@@ -134,7 +134,7 @@ impl Provider for Vertex {
         root.strip_suffix("/v1").or_else(|| root.strip_suffix("/v1beta1")).unwrap_or(root)
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
+    fn speaks(&self, model: &str, _settings: &ProviderSettings) -> &'static [Dialect] {
         match Maker::of(model) {
             Maker::Google(_) | Maker::Tuned(_) => &[Dialect::Gemini],
             Maker::Anthropic(_) => &[Dialect::Anthropic],
@@ -350,7 +350,7 @@ mod tests {
             location: Some("us-east5".into()),
             ..ProviderSettings::default()
         };
-        let dialect = vertex().speaks(model)[0];
+        let dialect = vertex().speaks(model, &ProviderSettings::default())[0];
         vertex().path(&Ask { dialect, model, stream, settings: &settings }).unwrap().into_owned()
     }
 
@@ -426,7 +426,7 @@ mod tests {
                 "v1beta1/{}/endpoints/openapi/chat/completions",
             ),
         ] {
-            assert_eq!(vertex().speaks(model), &[dialect], "{model}");
+            assert_eq!(vertex().speaks(model, &ProviderSettings::default()), &[dialect], "{model}");
             assert_eq!(path(model, stream), expected.replace("{}", place), "{model}");
         }
     }
@@ -483,7 +483,12 @@ mod tests {
 
     fn signed(model: &str, with: Option<&Credential>, project: Option<&str>) -> Result<http::Request<Bytes>> {
         let settings = ProviderSettings { project: project.map(Into::into), ..ProviderSettings::default() };
-        let ask = Ask { dialect: vertex().speaks(model)[0], model, stream: false, settings: &settings };
+        let ask = Ask {
+            dialect: vertex().speaks(model, &ProviderSettings::default())[0],
+            model,
+            stream: false,
+            settings: &settings,
+        };
         let mut request = http::Request::new(Bytes::new());
         *request.uri_mut() = format!("https://h/{}", vertex().path(&ask)?).parse().unwrap();
         vertex().sign(with, UNIX_EPOCH, &mut request)?;

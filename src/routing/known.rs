@@ -18,6 +18,7 @@ pub fn known() -> Known {
         credentials: kind.credentials.to_vec(),
         settings: settings(&kind),
         deployments: kind.deployments,
+        responses: kind.responses,
     });
     Known { kinds: kinds.collect() }
 }

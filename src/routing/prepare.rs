@@ -81,7 +81,9 @@ impl Source {
             is_bare: provider.is_bare(),
             has_custom_tools: provider.has_custom_tools(),
         };
-        let speaks = wanted.as_ref().map_or_else(|| provider.speaks(model), std::slice::from_ref);
+        let speaks = wanted
+            .as_ref()
+            .map_or_else(|| provider.speaks(model, &route.upstream.config.settings), std::slice::from_ref);
         let dialect = if speaks.contains(&self.inbound.dialect) { Some(&self.inbound.dialect) } else { speaks.first() };
         let dialect = *dialect.ok_or_else(|| Error::Internal { message: format!("{model}: no dialect") })?;
 
@@ -135,7 +137,7 @@ impl Source {
     /// Into the preferred dialect, or into the one that the vendor wants such a request in.
     fn translate_to_any(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<(Dialect, Written)> {
         let (provider, model) = (route.upstream.provider, &route.target.model);
-        let speaks = provider.speaks(model);
+        let speaks = provider.speaks(model, &route.upstream.config.settings);
         let written = self.translate(route, dialect, facts)?;
         if speaks.len() < 2 {
             return Ok((dialect, written));

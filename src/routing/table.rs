@@ -370,7 +370,9 @@ impl Route {
     /// one by this Responses request as it stands.
     fn keeps(&self, body: &Object<'_>) -> bool {
         let (provider, model) = (self.upstream.provider, &self.target.model);
-        provider.keeps_responses(body) && provider.reroute(Dialect::OpenAiResponses, model, body).is_none()
+        provider.speaks(model, &self.upstream.config.settings).contains(&Dialect::OpenAiResponses)
+            && provider.keeps_responses(body)
+            && provider.reroute(Dialect::OpenAiResponses, model, body).is_none()
     }
 
     /// The flat rates, the operator's over the catalogue's.

@@ -10,7 +10,7 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use http::StatusCode;
 use sluis::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::Error,
     providers::{self, Provider},
     wire::{self, Facts, Memo, UpstreamDialect},
@@ -94,7 +94,7 @@ impl Fixture {
         if self.case.starts_with("responses_") {
             return Dialect::OpenAiResponses;
         }
-        self.vendor().speaks("")[0]
+        self.vendor().speaks("", &ProviderSettings::default())[0]
     }
 
     pub(crate) fn upstream(&self) -> &'static dyn UpstreamDialect {

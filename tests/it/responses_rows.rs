@@ -153,3 +153,49 @@ async fn what_is_made_in_the_background_is_the_gateways() {
         }
     }
 }
+
+/// P2: a server that only the operator knows to speak Responses gets the client's bytes, for the models it
+/// speaks them for; what was said before gets the id that such servers want, and the gateway remembers.
+#[tokio::test]
+async fn a_server_of_ones_own_may_speak_responses() {
+    for (kind, set) in [("openai-compatible", "true"), ("vllm", "[\"*oss*\"]")] {
+        let upstream = Upstream::scripted([
+            answer(),
+            Script::sse().frames(says(&[message("ho")])).end(),
+            Script::json(200, &completion("by chat")),
+        ])
+        .await;
+        let config = format!("{}responses = {set}\n", provider("lab", kind, &upstream));
+        let gateway = Gateway::start(&config).await;
+        let body =
+            r#"{"model":"lab/gpt-oss-20b","new_field":1.50, "tools":[{"type":"mcp"}],"input":"hi","store":false}"#;
+        let headers = [("content-type", "application/json")];
+        let reply = gateway.send("POST", "/v1/responses", &headers, body.as_bytes()).await.whole().await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let sent = upstream.request(0);
+        assert_eq!((sent.path.as_str(), sent.text()), ("/v1/responses", body.replace("lab/", "")));
+
+        let said = json!([{"type": "reasoning", "summary": []}, {"role": "user", "content": "and?"}]);
+        let streamed = create(&gateway, &json!({"model": "lab/gpt-oss-20b", "input": said, "stream": true})).await;
+        assert!(streamed.text().contains("\"ho\""), "{}", streamed.text());
+        assert_eq!(upstream.request(1).json()["input"][0], json!({"type": "reasoning", "summary": [], "id": "rs_0"}));
+
+        let tools = if set == "true" { json!([{"type": "custom", "name": "patch"}]) } else { json!([]) };
+        let model = if set == "true" { "lab/gpt-oss-20b" } else { "lab/other" };
+        create(&gateway, &json!({"model": model, "input": "hi", "tools": tools})).await;
+        assert_eq!(upstream.request(2).path, "/v1/chat/completions", "{kind}");
+    }
+}
+
+/// A vendor's address may be a front of one's own that has no Responses.
+#[tokio::test]
+async fn responses_can_be_kept_from_a_vendor() {
+    let upstream = Upstream::scripted([Script::json(200, &completion("by chat"))]).await;
+    let gateway = Gateway::start(&format!("{}responses = false\n", provider("row", "xai", &upstream))).await;
+    let reply = create(&gateway, &json!({"model": "row/m", "input": "hi"})).await.json();
+    assert_eq!(upstream.request(0).path, "/v1/chat/completions");
+    // And what the vendor would have kept the gateway does.
+    let path = format!("/v1/responses/{}", reply["id"].as_str().unwrap());
+    let kept = gateway.send_json("k", "GET", &path, &Value::Null).await.whole().await;
+    assert_eq!((kept.status, upstream.count()), (200, 1), "{}", kept.text());
+}

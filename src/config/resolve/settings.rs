@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{context::Context, providers::parse_base_url};
 use crate::config::{
-    KnownKind, KnownSetting, ProviderSettings, Setting, document::Path, file, report::Fault, value::Text,
+    Chosen, KnownKind, KnownSetting, ProviderSettings, Setting, document::Path, file, report::Fault, value::Text,
 };
 
 /// What a provider's settings came to.
@@ -16,11 +16,11 @@ pub(super) struct Settled {
 }
 
 /// The settings of a section of the file.
-pub(super) fn settings(set: &file::Provider, kind: &KnownKind, path: &Path, cx: &mut Context<'_>) -> Settled {
+pub(super) fn settings(set: &file::Provider, kind: &KnownKind, section: &Path, cx: &mut Context<'_>) -> Settled {
     let mut settled = standing(kind, cx);
     for setting in Setting::ALL {
         let Some(text) = written(set, setting) else { continue };
-        let path = path.key(setting.name());
+        let path = section.key(setting.name());
         if kind.settings.iter().all(|known| known.setting != setting) {
             let message = format!("`{}` means nothing to a provider of type `{}`", setting.name(), kind.name);
             cx.invalid(&path, message, "remove it");
@@ -32,14 +32,31 @@ pub(super) fn settings(set: &file::Provider, kind: &KnownKind, path: &Path, cx: 
         settled.origins.remove(setting.name());
         settled.settings.set(setting, value);
     }
-    let path = path.key("deployments");
+    let path = section.key("deployments");
     if !kind.deployments && !set.deployments.is_empty() {
         cx.invalid(&path, format!("a provider of type `{}` has no deployments", kind.name), "remove it");
     }
     let names =
         set.deployments.iter().filter_map(|(model, name)| Some((model.clone(), cx.text(&path.key(model), name)?)));
     settled.settings.deployments = names.collect();
+    settled.settings.responses = set.responses.as_ref().and_then(|set| responses(set, kind, section, cx));
     settled
+}
+
+fn responses(set: &file::Responses, kind: &KnownKind, section: &Path, cx: &mut Context<'_>) -> Option<Chosen> {
+    let path = section.key("responses");
+    if !kind.responses {
+        cx.invalid(&path, format!("a provider of type `{}` is never asked for Responses", kind.name), "remove it");
+        return None;
+    }
+    Some(match set {
+        file::Responses::Every(true) => Chosen::All,
+        file::Responses::Every(false) => Chosen::None,
+        file::Responses::For(models) => {
+            let models = models.iter().enumerate();
+            Chosen::These(models.filter_map(|(at, model)| cx.text(&path.item(at), model)).collect())
+        }
+    })
 }
 
 /// The settings of a provider without a section: the environment's and the catalogue's.

@@ -15,10 +15,13 @@ use http::HeaderValue;
 
 use super::{Ask, Credential, Provider, Row, compatible};
 use crate::{
-    call::Dialect,
+    call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
     providers::compatible::Compatible,
-    wire::{Facts, Loss, json::Edits},
+    wire::{
+        Facts, Loss,
+        json::{Edits, Object},
+    },
 };
 
 const SERVICE: &str = "bedrock-mantle";
@@ -42,19 +45,27 @@ impl Provider for Mantle {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        if model.starts_with("anthropic.") { &[Dialect::Anthropic] } else { &[Dialect::OpenAiChat] }
+    /// Its Responses, which take no more than its chat does, where the operator wants them asked.
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        match &settings.responses {
+            _ if model.starts_with("anthropic.") => &[Dialect::Anthropic],
+            Some(chosen) if chosen.has(model) => &[Dialect::OpenAiChat, Dialect::OpenAiResponses],
+            Some(_) | None => &[Dialect::OpenAiChat],
+        }
+    }
+
+    fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {
+        self.compatible().reroute(dialect, model, body)
     }
 
     fn path(&self, ask: &Ask<'_>) -> Result<Cow<'static, str>> {
         // OpenAI's own models, but not those it gave away.
         let is_openais = ask.model.starts_with("openai.gpt-") && !ask.model.starts_with("openai.gpt-oss");
-        let path = match (ask.dialect == Dialect::Anthropic, is_openais) {
-            (true, _) => "anthropic/v1/messages",
-            (false, true) => "openai/v1/chat/completions",
-            (false, false) => "v1/chat/completions",
-        };
-        Ok(path.into())
+        if ask.dialect == Dialect::Anthropic {
+            return Ok("anthropic/v1/messages".into());
+        }
+        let what = self.compatible().path(ask)?;
+        Ok(if is_openais { format!("openai/v1/{what}") } else { format!("v1/{what}") }.into())
     }
 
     fn models_path(&self) -> Option<&'static str> {
@@ -84,7 +95,10 @@ impl Provider for Mantle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::{self, tests::ask};
+    use crate::{
+        call::Chosen,
+        providers::{self, tests::ask},
+    };
 
     #[test]
     fn the_prefix_follows_the_models_vendor() {
@@ -95,8 +109,12 @@ mod tests {
             ("openai.gpt-oss-120b", Dialect::OpenAiChat, "v1/chat/completions"),
             ("zai.glm-5", Dialect::OpenAiChat, "v1/chat/completions"),
         ] {
-            assert_eq!(mantle.speaks(model), [dialect]);
+            assert_eq!(mantle.speaks(model, &ProviderSettings::default()), [dialect]);
             assert_eq!(mantle.path(&ask(dialect, model, true)).unwrap(), path);
         }
+        let all = ProviderSettings { responses: Some(Chosen::All), ..ProviderSettings::default() };
+        assert_eq!(mantle.speaks("openai.gpt-5.5", &all), [Dialect::OpenAiChat, Dialect::OpenAiResponses]);
+        assert_eq!(mantle.speaks("anthropic.claude-opus-4-8", &all), [Dialect::Anthropic]);
+        assert_eq!(mantle.path(&ask(Dialect::OpenAiResponses, "openai.gpt-5.5", true)).unwrap(), "openai/v1/responses");
     }
 }

@@ -43,7 +43,7 @@ impl Provider for Bedrock {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
+    fn speaks(&self, model: &str, _settings: &ProviderSettings) -> &'static [Dialect] {
         match models::line(model).reasoning {
             models::Reasoning::Claude => &[Dialect::BedrockConverse, Dialect::Anthropic],
             models::Reasoning::Nova
@@ -204,8 +204,11 @@ mod tests {
 
     #[test]
     fn claude_speaks_its_own_dialect_too() {
-        assert_eq!(bedrock().speaks("us.anthropic.claude-opus-4-8"), [Dialect::BedrockConverse, Dialect::Anthropic]);
-        assert_eq!(bedrock().speaks("amazon.nova-pro-v1:0"), [Dialect::BedrockConverse]);
+        assert_eq!(
+            bedrock().speaks("us.anthropic.claude-opus-4-8", &ProviderSettings::default()),
+            [Dialect::BedrockConverse, Dialect::Anthropic]
+        );
+        assert_eq!(bedrock().speaks("amazon.nova-pro-v1:0", &ProviderSettings::default()), [Dialect::BedrockConverse]);
         assert_eq!(bedrock().models_path(), None);
     }
 

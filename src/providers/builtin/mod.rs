@@ -130,7 +130,7 @@ impl Provider for Builtin {
         "builtin"
     }
 
-    fn speaks(&self, _model: &str) -> &'static [Dialect] {
+    fn speaks(&self, _model: &str, _settings: &ProviderSettings) -> &'static [Dialect] {
         &[Dialect::OpenAiChat]
     }
 
@@ -171,6 +171,7 @@ impl Builtin {
             credentials: &[],
             settings: None,
             deployments: false,
+            responses: false,
         }
     }
 }

@@ -58,12 +58,12 @@ impl Provider for Compatible {
         &self.row.name
     }
 
-    fn speaks(&self, model: &str) -> &'static [Dialect] {
-        self.row.dialects(model)
+    fn speaks(&self, model: &str, settings: &ProviderSettings) -> &'static [Dialect] {
+        self.row.dialects(model, settings)
     }
 
     fn reroute(&self, dialect: Dialect, model: &str, body: &Object<'_>) -> Option<Dialect> {
-        let responses = self.row.responses.as_ref()?;
+        let responses = self.row.responses();
         match dialect {
             Dialect::OpenAiChat => responses.is_needed(model, body).then_some(Dialect::OpenAiResponses),
             Dialect::OpenAiResponses => responses::is_better_a_chat(responses, body).then_some(Dialect::OpenAiChat),
@@ -107,7 +107,7 @@ impl Provider for Compatible {
     }
 
     fn adjusts(&self, dialect: Dialect) -> bool {
-        let has_rules = || self.row.responses.as_ref().is_some_and(responses::has_rules);
+        let has_rules = || responses::has_rules(self.row.responses());
         dialect == Dialect::OpenAiChat || (dialect == Dialect::OpenAiResponses && has_rules())
     }
 
@@ -117,9 +117,7 @@ impl Provider for Compatible {
             Dialect::OpenAiCompletions => adjust_completions(&self.row.quirks, facts, body),
             Dialect::OpenAiResponses => {
                 let mut losses = Losses::default();
-                if let Some(responses) = &self.row.responses {
-                    responses::adjust(responses, body, &mut losses);
-                }
+                responses::adjust(self.row.responses(), body, &mut losses);
                 losses.into_vec()
             }
             Dialect::Anthropic | Dialect::Ollama | Dialect::Gemini | Dialect::Cohere | Dialect::BedrockConverse => {
@@ -151,12 +149,11 @@ impl Provider for Compatible {
     }
 
     fn keeps_responses(&self, body: &Object<'_>) -> bool {
-        self.row.responses.as_ref().is_some_and(|responses| responses::are_kept(responses, body))
+        responses::are_kept(self.row.responses(), body)
     }
 
-    fn counting(&self, model: &str) -> Option<CountOffer> {
-        let counts = self.row.responses.as_ref().is_some_and(|responses| responses.counts);
-        let is_there = counts && self.speaks(model).contains(&Dialect::OpenAiResponses);
+    fn counting(&self, model: &str, settings: &ProviderSettings) -> Option<CountOffer> {
+        let is_there = self.row.responses().counts && self.speaks(model, settings).contains(&Dialect::OpenAiResponses);
         is_there.then(|| CountOffer { format: count::Format::OpenAi, path: "responses/input_tokens".into() })
     }
 

@@ -52,7 +52,7 @@ impl Source {
             let message = format!("{} makes no embeddings.", route.target.label);
             return Err(Error::invalid(message, "model", "model_not_supported"));
         };
-        let dialect = provider.speaks(model).first().copied();
+        let dialect = provider.speaks(model, &route.upstream.config.settings).first().copied();
         let dialect = dialect.ok_or_else(|| Error::Internal { message: format!("{model}: no dialect") })?;
         let request = openai::request(&self.inbound.body)?;
         let mut parts = Parts { format: offer.format, request, all: Vec::new(), dropped: Vec::new() };
