@@ -45,6 +45,7 @@ const FIELDS: &[&str] = &[
     "messages[].content[].cache_control",
     "messages[].content[].citations",
     "messages[].content[].context",
+    "messages[].content[].image_url",
     "messages[].content[].image_url.detail",
     "messages[].content[].input_audio",
     "messages[].content[].is_error",

@@ -1,6 +1,6 @@
 //! What tools returned: in the order in which they were called (rule T4), since several vendors know a
-//! result by its place alone and clients send results as they come in; and a failure in words, for
-//! dialects that have no flag for one.
+//! result by its place alone and clients send results as they come in; and in words what a dialect has no
+//! place for: a failure, an image.
 
 use crate::ir::{Block, Message};
 
@@ -15,6 +15,13 @@ pub(super) fn order(before: Option<&Message>, blocks: &mut [Block]) {
     let place = |id: &str| calls.iter().position(|call| call == id).unwrap_or(calls.len());
     blocks.sort_by_key(|block| block.answers().map_or(usize::MAX, place));
 }
+
+/// Stands for what is shown behind a result, where it can hold text alone: one that says nothing would be
+/// taken for that, and several servers refuse it.
+pub(super) const SHOWN_BEHIND: &str = "[shown below]";
+
+/// Stands for an image in the result of a tool, where the model reads none.
+pub(super) const UNREAD: &str = "[an image, which you cannot see]";
 
 /// The words of a call that failed.
 pub(super) fn failed(words: &str) -> String {

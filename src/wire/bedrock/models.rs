@@ -25,8 +25,8 @@ pub struct Line {
     /// `toolChoice.tool`.
     pub tool: bool,
     pub cache: Cache,
-    /// `toolResult.status`.
-    pub status: bool,
+    /// `toolResult.status`, and images in results.
+    pub rich_results: bool,
     /// Ids of tool calls have nine letters or digits.
     pub nine: bool,
 }
@@ -91,16 +91,17 @@ const PLAIN: Line = Line {
     any: false,
     tool: false,
     cache: Cache::None,
-    status: false,
+    rich_results: false,
     nine: false,
 };
 
 /// An open model of 2025 or later: nothing is documented against it.
 const OPEN: Line = Line { reasoning: Reasoning::Fixed, any: true, tool: true, ..PLAIN };
 
-const UNKNOWN: Line = Line { cache: Cache::All, status: true, ..OPEN };
+const UNKNOWN: Line = Line { cache: Cache::All, rich_results: true, ..OPEN };
 
-const NOVA: Line = Line { reasoning: Reasoning::Never, top_k: TopK::Nova, cache: Cache::Prompt, status: true, ..OPEN };
+const NOVA: Line =
+    Line { reasoning: Reasoning::Never, top_k: TopK::Nova, cache: Cache::Prompt, rich_results: true, ..OPEN };
 
 /// What the model of this id takes.
 pub fn line(id: &str) -> Line {
@@ -140,7 +141,7 @@ fn of_claude(name: &str) -> Line {
         any: model.forced_choice,
         tool: model.forced_choice,
         cache: Cache::All,
-        status: true,
+        rich_results: true,
         nine: false,
     }
 }

@@ -5,6 +5,7 @@
 //! - Neighbours of one role become one turn; tool results stand first in it, in the order of the
 //!   calls (rule T4). Blank text, and turns that hold nothing else, are left out (rule A5): the
 //!   service refuses them.
+//! - Images in results are for Claude and Nova alone; for others they follow their result.
 //! - Signed reasoning goes back byte for byte and in order (rule R1). Per turn it is all or nothing:
 //!   a turn whose reasoning is not signed throughout is replayed without it.
 //! - A history of tool calls in a request without tools is refused upstream, so it is told in words
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     error::Result,
     ir::{self, CacheHint, CacheTtl, Role, ToolKind},
-    wire::{arguments::Arguments, losses::Losses, names::Names, signature::is_unproven},
+    wire::{arguments::Arguments, losses::Losses, names::Names, results, signature::is_unproven},
 };
 
 const USER: &str = "user";
@@ -187,15 +188,21 @@ impl<'a> Writer<'a, '_> {
             out.append(&mut inner);
             return;
         }
-        if is_error && !self.line.status {
+        if is_error && !self.line.rich_results {
             self.losses.hint("messages[].content[].is_error");
         }
-        let status = (is_error && self.line.status).then_some("error");
+        let status = (is_error && self.line.rich_results).then_some("error");
         let within = inner.iter().rev().find_map(|item| item.cache);
         let cache = self.cache_point(cache).or(within);
-        let content = inner.into_iter().map(|item| item.block).collect();
+        let is_shown = |item: &Item<'_>| !self.line.rich_results && matches!(item.block, Block::Image(_));
+        let (behind, inner): (Vec<_>, Vec<_>) = inner.into_iter().partition(is_shown);
+        let mut content: Vec<Block<'a>> = inner.into_iter().map(|item| item.block).collect();
+        if content.is_empty() && !behind.is_empty() {
+            content.push(Block::text(results::SHOWN_BEHIND));
+        }
         let tool_use_id = self.ids.wire(id);
         out.push(Item { block: Block::ToolResult(ToolResult { tool_use_id, content, status }), cache });
+        out.extend(behind.into_iter().map(|item| Item { cache: None, ..item }));
     }
 
     /// C1: the hint as the model takes it.

@@ -423,6 +423,38 @@ fn losses_are_named() {
     assert_eq!(body(&encoded)["inferenceConfig"], json!({"temperature": 1.0, "stopSequences": ["END"]}));
 }
 
+/// T4, N2: images within results where the model takes them there, behind their result elsewhere.
+#[test]
+fn images_in_results_reach_every_model() {
+    let image = Block::Image {
+        source: Source::Base64 { media_type: "image/png".into(), data: "AAAA".into() },
+        detail: None,
+        cache: None,
+    };
+    let shows = Block::ToolResult { id: "call_0001".into(), content: vec![image], is_error: false, cache: None };
+    let mut request = asking([
+        user("Hi"),
+        message(Role::Assistant, [call("call_0001", "weather", "{}"), call("call_0002", "weather", "{}")]),
+        message(Role::User, [shows, result("call_0002", "B"), Block::text("So?")]),
+    ]);
+    request.tools = vec![tool("weather")];
+    let sent = |model: &str| {
+        let encoded = encode(&request, model);
+        assert_eq!(encoded.losses, [], "{model}");
+        body(&encoded)["messages"][2]["content"].clone()
+    };
+    let image = json!({"image": {"format": "png", "source": {"bytes": "AAAA"}}});
+    let result = |id: &str, content: Value| json!({"toolResult": {"toolUseId": id, "content": [content]}});
+    let (second, words) = (result("call_0002", json!({"text": "B"})), json!({"text": "So?"}));
+    for model in [CLAUDE, NOVA, "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"] {
+        assert_eq!(sent(model), json!([result("call_0001", image.clone()), second, words]), "{model}");
+    }
+    for model in [LLAMA, "openai.gpt-5.5", "qwen.qwen3-vl-235b-a22b"] {
+        let first = result("call_0001", json!({"text": "[shown below]"}));
+        assert_eq!(sent(model), json!([first, second, image, words]), "{model}");
+    }
+}
+
 /// A5, and alternation: nothing but white space is nothing; a conversation of nothing is refused.
 #[test]
 fn turns_alternate_and_hold_something() {

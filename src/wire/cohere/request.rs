@@ -39,8 +39,8 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     let tools = Tools::new(request, &names, &mut losses);
     let mut documents = extras::documents(request, &mut losses);
     let is_bare = tools.tools.is_empty() && documents.is_empty();
-    let mut messages =
-        Writer { names: &names, documents: &mut documents, losses: &mut losses }.conversation(request)?;
+    let mut messages = Writer { model: facts.model, names: &names, documents: &mut documents, losses: &mut losses }
+        .conversation(request)?;
     let instruction = prompted::json_output(&request.output).filter(|_| !(is_bare && documents.is_empty()));
     let response_format = match instruction {
         Some(instruction) => {

@@ -1,7 +1,8 @@
 //! The conversation: canonical messages to the vendor's.
 //!
 //! - Empty texts, and messages that hold nothing else, are left out: the vendor refuses them (rule A5).
-//! - Each tool result is a message of its own, in the order of the results (rule T4).
+//! - Each tool result is a message of its own, in the order of the results (rule T4). It holds text alone, so
+//!   images within one begin what the user says next, where the model sees images at all.
 //! - Reasoning goes back as the plan of a turn with tool calls, else as thinking. No proof of origin
 //!   is asked for; reasoning that only its own vendor can read stays out, and is named.
 //! - Text documents become `documents`, which the model cites.
@@ -23,9 +24,22 @@ use crate::{
 const IMAGE: &str = "messages[].content[].image_url";
 const FILE: &str = "messages[].content[].file";
 
+/// Chat models that read text alone ("Models" and "Image inputs" of the vendor's documentation, November
+/// 2026). Of a model that is not known the vendor says it itself.
+const TEXT_ONLY: [&str; 7] = [
+    "command-a-03",
+    "command-a-reasoning",
+    "command-a-translate",
+    "command-light",
+    "command-r",
+    "c4ai-aya-expanse",
+    "north-mini",
+];
+
 /// Writes messages.
 #[derive(Debug)]
 pub(super) struct Writer<'a, 'l> {
+    pub model: &'a str,
     pub names: &'a Names,
     pub documents: &'l mut Vec<Document<'a>>,
     pub losses: &'l mut Losses,
@@ -44,7 +58,7 @@ impl<'a> Writer<'a, '_> {
             let mut turn = Message { role: role(message.role), ..Message::default() };
             for block in &message.blocks {
                 match block {
-                    Block::ToolResult { .. } => out.push(self.result(block)?),
+                    Block::ToolResult { .. } => out.push(self.result(block, &mut turn.content)?),
                     Block::Reasoning { text, .. } if calls => plan(&mut turn.tool_plan, text),
                     Block::Text { .. }
                     | Block::Image { .. }
@@ -63,7 +77,8 @@ impl<'a> Writer<'a, '_> {
         Ok(out)
     }
 
-    fn result(&mut self, block: &'a Block) -> Result<Message<'a>> {
+    /// A result; `behind` gets what it cannot hold.
+    fn result(&mut self, block: &'a Block, behind: &mut Content<'a>) -> Result<Message<'a>> {
         let mut turn = Message { role: "tool", ..Message::default() };
         if let Block::ToolResult { id, content, is_error, cache } = block {
             turn.tool_call_id = Some(id);
@@ -71,6 +86,7 @@ impl<'a> Writer<'a, '_> {
             for block in content {
                 self.block(block, &mut turn)?;
             }
+            self.show_behind(&mut turn.content, behind);
             if *is_error {
                 match turn.content.0.first_mut() {
                     Some(Part::Text { text }) => *text = results::failed(text).into(),
@@ -80,14 +96,31 @@ impl<'a> Writer<'a, '_> {
                 }
             }
         }
-        if turn.content.0.iter().any(|part| matches!(part, Part::ImageUrl { .. })) {
-            self.losses.meaning(IMAGE);
-        }
         // A result of nothing is one all the same.
         if turn.content.is_empty() {
             turn.content.0.push(Part::Text { text: Cow::Borrowed("") });
         }
         Ok(turn)
+    }
+
+    /// Moves the images of a result behind it, or says that there was one.
+    fn show_behind(&mut self, result: &mut Content<'a>, behind: &mut Content<'a>) {
+        let (images, said): (Vec<_>, Vec<_>) =
+            result.0.drain(..).partition(|part| matches!(part, Part::ImageUrl { .. }));
+        result.0 = said;
+        if images.is_empty() {
+            return;
+        }
+        let text = |text: &'static str| Part::Text { text: text.into() };
+        if TEXT_ONLY.iter().any(|start| self.model.starts_with(start)) {
+            self.losses.hint(IMAGE);
+            result.0.push(text(results::UNREAD));
+            return;
+        }
+        if result.is_empty() {
+            result.0.push(text(results::SHOWN_BEHIND));
+        }
+        behind.0.extend(images);
     }
 
     fn block(&mut self, block: &'a Block, turn: &mut Message<'a>) -> Result<()> {

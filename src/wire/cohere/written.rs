@@ -5,7 +5,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::Cohere;
 use crate::{
     ir::{Block, Effort, Message, Output, Reasoning, Request, Role, Source, Tool, ToolChoice, ToolKind},
-    wire::{Encoded, Facts, UpstreamDialect, Weight},
+    wire::{Encoded, Facts, Loss, UpstreamDialect, Weight},
 };
 
 fn raw(json: &str) -> Box<RawValue> {
@@ -246,6 +246,41 @@ fn a_tool_turn_is_replayed() {
     ]);
     assert_eq!(body["messages"], expected);
     assert!(Cohere.encode(&asking(vec![Block::text("")]), &Facts::default()).is_err(), "nothing to say");
+}
+
+/// T4, N2: what a tool shows is shown behind its results, to models that see; the others are told of it, and so
+/// is whoever asked.
+#[test]
+fn images_in_results_follow_them() {
+    let shows = |id: &str, text: Option<&str>| {
+        let image = Block::Image { source: Source::Url("https://h/a.png".into()), detail: None, cache: None };
+        let content = text.map(Block::text).into_iter().chain([image]).collect();
+        Block::ToolResult { id: id.into(), content, is_error: false, cache: None }
+    };
+    let blocks = vec![shows("1", Some("A")), shows("2", None), Block::text("So?")];
+    let request = Request { messages: vec![Message::new(Role::User, blocks)], ..Request::default() };
+    let sent = |model: &'static str| {
+        let encoded = Cohere.encode(&request, &Facts { model, ..Facts::default() }).unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        (body["messages"].clone(), encoded.losses)
+    };
+    let image = json!({"type": "image_url", "image_url": {"url": "https://h/a.png"}});
+    let seen = json!([
+        {"role": "tool", "tool_call_id": "1", "content": "A"},
+        {"role": "tool", "tool_call_id": "2", "content": "[shown below]"},
+        {"role": "user", "content": [image, image, {"type": "text", "text": "So?"}]},
+    ]);
+    for model in ["command-a-vision-07-2025", "command-a-plus-05-2026", "a-model-of-tomorrow"] {
+        assert_eq!(sent(model), (seen.clone(), vec![]), "{model}");
+    }
+    let words = json!({"type": "text", "text": "[an image, which you cannot see]"});
+    let told = json!([
+        {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "A"}, words]},
+        {"role": "tool", "tool_call_id": "2", "content": "[an image, which you cannot see]"},
+        {"role": "user", "content": "So?"},
+    ]);
+    let loss = Loss { field: "messages[].content[].image_url".into(), weight: Weight::Hint };
+    assert_eq!(sent("command-r-08-2024"), (told, vec![loss]));
 }
 
 /// C1: schemas keep their bytes, and what a turn adds changes nothing before it.

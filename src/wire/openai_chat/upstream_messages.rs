@@ -184,6 +184,9 @@ fn result<'a>(
 ) -> Message<'a> {
     let (mut parts, media): (Vec<_>, Vec<_>) =
         blocks.iter().filter_map(|block| part(block, lose)).partition(|part| matches!(part.kind, Kind::Text { .. }));
+    if parts.is_empty() && !media.is_empty() {
+        parts.push(Part { kind: Kind::Text { text: results::SHOWN_BEHIND.into() }, cache_control: None });
+    }
     rest.extend(media);
     // This dialect has no flag for a failed tool, only words.
     if is_error {
@@ -368,5 +371,35 @@ impl Serialize for Url<'_> {
             Self::Plain(url) => json::text(url, serializer),
             Self::Data { media_type, data } => json::text(&format!("data:{media_type};base64,{data}"), serializer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// T4, N2: what a tool shows follows all results, and a result of nothing else is not empty.
+    #[test]
+    fn images_in_results_follow_them() {
+        let shows = |id: &str, text: Option<&str>| {
+            let image = Block::Image { source: Source::Url("https://h/a.png".into()), detail: None, cache: None };
+            let content = text.map(Block::text).into_iter().chain([image]).collect();
+            Block::ToolResult { id: id.into(), content, is_error: false, cache: None }
+        };
+        let nothing = Block::ToolResult { id: "3".into(), content: Vec::new(), is_error: false, cache: None };
+        let blocks = vec![shows("1", Some("A")), shows("2", None), nothing, Block::text("So?")];
+        let turns = [ir::Message::new(Role::User, blocks)];
+        let mut losses = Vec::new();
+        let written: Value = serde_json::to_value(encode(&turns, &mut losses)).unwrap();
+        let image = json!({"type": "image_url", "image_url": {"url": "https://h/a.png"}});
+        let expected = json!([
+            {"role": "tool", "tool_call_id": "1", "content": "A"},
+            {"role": "tool", "tool_call_id": "2", "content": "[shown below]"},
+            {"role": "tool", "tool_call_id": "3", "content": ""},
+            {"role": "user", "content": [image, image, {"type": "text", "text": "So?"}]},
+        ]);
+        assert_eq!((written, losses), (expected, vec![]));
     }
 }

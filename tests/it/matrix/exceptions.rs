@@ -70,7 +70,6 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
         (_, "OpenAI Responses", Feature::Settings) if client != "OpenAI Responses" && client != STORING => {
             Verdict::Refused("texts that end an answer are refused, since it knows none")
         }
-        (_, "Cohere", Feature::Results) => Verdict::Refused("an image in a result is refused"),
         (_, "Ollama", Feature::Choice) => Verdict::Refused("it cannot be made to call a tool"),
         _ => Verdict::Works,
     }

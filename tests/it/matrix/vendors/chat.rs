@@ -198,12 +198,10 @@ impl Vendor for Chat {
 
     /// R3: known reasoning goes back where it is wanted, and else an empty text.
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
-        let thought = match say.thinks {
-            true if kept => Some(THOUGHT.concat()),
-            true if self.wants_reasoning && !say.calls.is_empty() => Some(String::new()),
-            true | false => None,
-        };
-        in_order(thought.map(Part::Thought), say, "call_")
+        // R3: where it must come back, nobody need keep it.
+        let comes_back = kept || (self.wants_reasoning && !say.calls.is_empty());
+        let thought = (say.thinks && comes_back).then(|| Part::Thought(THOUGHT.concat()));
+        in_order(thought, say, "call_")
     }
 }
 
