@@ -142,9 +142,12 @@ impl Config {
                 all.push(self.line(setting.name(), value, &[section.key(setting.name())], origin));
             }
         }
-        for (model, name) in &provider.settings.deployments {
-            let path = section.key("deployments").key(model);
-            all.push(self.line(&format!("deployments.{model}"), name, &[path], "the file"));
+        let tables = [("deployments", &provider.settings.deployments), ("base-models", &provider.settings.base_models)];
+        for (table, entries) in tables {
+            for (model, name) in entries {
+                let path = section.key(table).key(model);
+                all.push(self.line(&format!("{table}.{model}"), name, &[path], "the file"));
+            }
         }
         all
     }

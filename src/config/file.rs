@@ -195,6 +195,9 @@ pub(super) struct Provider {
     pub(super) api_version: Option<Text>,
     /// The names under which models are deployed, by model id. Default: their own ids.
     pub(super) deployments: BTreeMap<String, Text>,
+    /// The model that an id stands for, by id, where the id does not say: the alias of a deployment, an ARN.
+    /// What is known of that model holds. Default: the id says it.
+    pub(super) base_models: BTreeMap<String, Text>,
     /// With `aws` credentials, the profile of its files. Default: `AWS_PROFILE`.
     pub(super) profile: Option<Text>,
     /// With `google` credentials, a JSON key file. Default: `GOOGLE_APPLICATION_CREDENTIALS`, else

@@ -21,6 +21,8 @@ pub struct ProviderSettings {
     /// Model id to the name it is deployed under; a model that is not here is deployed under its
     /// own.
     pub deployments: BTreeMap<String, String>,
+    /// Model id to the model it stands for, where the id does not say.
+    pub base_models: BTreeMap<String, String>,
     /// Which of its models are reached in OpenAI's Responses; `None` leaves it to the catalogue.
     pub responses: Option<Chosen>,
 }
@@ -122,6 +124,11 @@ impl ProviderSettings {
     /// The name a model is deployed under.
     pub fn deployment<'a>(&'a self, model: &'a str) -> &'a str {
         self.deployments.get(model).map_or(model, String::as_str)
+    }
+
+    /// The model that this id stands for, as far as is known.
+    pub fn base<'a>(&'a self, model: &'a str) -> &'a str {
+        self.base_models.get(model).map_or(model, String::as_str)
     }
 
     /// Fills the places of a template. Fails with the first setting that is not there.

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::SystemTime};
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::{Ask, Credential, Provider, catalogue::Row, compatible};
+use super::{Ask, Credential, Model, Provider, catalogue::Row, compatible};
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
@@ -38,7 +38,7 @@ impl Provider for Anthropic {
         Ok("messages".into())
     }
 
-    fn counting(&self, _model: &str, _settings: &ProviderSettings) -> Option<CountOffer> {
+    fn counting(&self, _model: Model<'_>, _settings: &ProviderSettings) -> Option<CountOffer> {
         Some(CountOffer { format: Format::Anthropic, path: "messages/count_tokens".into() })
     }
 

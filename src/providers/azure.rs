@@ -16,7 +16,7 @@ use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 
-use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatible::Compatible, segment};
+use super::{Ask, Credential, EmbeddingOffer, Model, Provider, catalogue::Row, compatible::Compatible, segment};
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
@@ -94,9 +94,9 @@ impl Provider for Azure {
         self.openai().has_custom_tools()
     }
 
-    fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, model: Model<'_>, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let offer = self.openai().embeddings(model, settings)?;
-        let path = path(&offer.path, Some(model), settings).ok()?;
+        let path = path(&offer.path, Some(model.id), settings).ok()?;
         Some(EmbeddingOffer { path, ..offer })
     }
 
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(path(chat, "o3", dated), "openai/deployments/o3/chat/completions?api-version=2024-10-21");
         assert_eq!(path(Dialect::OpenAiResponses, "gpt-5", dated), "openai/responses?api-version=2024-10-21");
         assert_eq!(path(Dialect::OpenAiResponses, "gpt-5", None), "openai/v1/responses");
-        let offer = provider("azure").unwrap().embeddings("gpt-5", &settings(dated)).unwrap();
+        let offer = provider("azure").unwrap().embeddings("gpt-5".into(), &settings(dated)).unwrap();
         assert_eq!(offer.path, "openai/deployments/prod%20gpt/embeddings?api-version=2024-10-21");
     }
 

@@ -10,7 +10,7 @@ use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 
-use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatible};
+use super::{Ask, Credential, EmbeddingOffer, Model, Provider, catalogue::Row, compatible};
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
@@ -43,7 +43,7 @@ impl Provider for Cohere {
         Ok("v2/chat".into())
     }
 
-    fn embeddings(&self, _model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, _model: Model<'_>, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         Some(EmbeddingOffer { format: Format::Cohere, path: "v2/embed".into(), batch: BATCH })
     }
 

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
 
-use super::{Ask, Credential, EmbeddingOffer, Provider, catalogue::Row, compatible, segment};
+use super::{Ask, Credential, EmbeddingOffer, Model, Provider, catalogue::Row, compatible, segment};
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Result, UpstreamError},
@@ -53,13 +53,13 @@ impl Provider for Gemini {
         compatible::sign(self.row.auth, with, request)
     }
 
-    fn counting(&self, model: &str, _settings: &ProviderSettings) -> Option<CountOffer> {
-        let path = resource(model).ok()? + ":countTokens";
+    fn counting(&self, model: Model<'_>, _settings: &ProviderSettings) -> Option<CountOffer> {
+        let path = resource(model.id).ok()? + ":countTokens";
         Some(CountOffer { format: count::Format::Gemini, path: path.into() })
     }
 
-    fn embeddings(&self, model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
-        let path = resource(model).ok()? + ":batchEmbedContents";
+    fn embeddings(&self, model: Model<'_>, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+        let path = resource(model.id).ok()? + ":batchEmbedContents";
         Some(EmbeddingOffer { format: Format::Gemini, path: path.into(), batch: EMBEDDING_BATCH })
     }
 
@@ -113,7 +113,8 @@ mod tests {
         assert_eq!(path("gemini-3.8-flash", false), "models/gemini-3.8-flash:generateContent");
         assert_eq!(path("models/gemini-3.8-flash", true), "models/gemini-3.8-flash:streamGenerateContent?alt=sse");
         assert_eq!(path("tunedModels/mine-1", false), "tunedModels/mine-1:generateContent");
-        let offer = provider.embeddings("gemini-embedding-2", &crate::call::ProviderSettings::default()).unwrap();
+        let offer =
+            provider.embeddings("gemini-embedding-2".into(), &crate::call::ProviderSettings::default()).unwrap();
         assert_eq!((offer.format, &*offer.path), (Format::Gemini, "models/gemini-embedding-2:batchEmbedContents"));
 
         let mut request = http::Request::new(Bytes::new());

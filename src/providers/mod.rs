@@ -53,7 +53,7 @@ pub static PROVIDERS: LazyLock<Vec<Box<dyn Provider>>> = LazyLock::new(|| {
     std::iter::once(builtin).chain(rows.iter().map(of_row)).collect()
 });
 
-/// A vendor.
+/// A vendor. A model is told by what it is known to be; where it is called by its id, that is asked for.
 pub trait Provider: Send + Sync + fmt::Debug {
     /// The catalogue's name for it (`type` in the configuration).
     fn name(&self) -> &str;
@@ -120,7 +120,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
         Ok(Vec::new())
     }
     /// How it embeds with this model; `None` where it does not.
-    fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, model: Model<'_>, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let _ = (model, settings);
         None
     }
@@ -130,7 +130,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
         Vec::new()
     }
     /// Where it counts a prompt's tokens for this model; `None` where it does not.
-    fn counting(&self, model: &str, settings: &ProviderSettings) -> Option<CountOffer> {
+    fn counting(&self, model: Model<'_>, settings: &ProviderSettings) -> Option<CountOffer> {
         let _ = (model, settings);
         None
     }
@@ -159,6 +159,15 @@ pub struct EmbeddingOffer {
     pub path: Cow<'static, str>,
     /// The most inputs one request may hold; more are sent in several.
     pub batch: usize,
+}
+
+/// A model by both its names, which are mostly the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    /// The upstream's own id.
+    pub id: &'a str,
+    /// The id of the model that it is known to be.
+    pub base: &'a str,
 }
 
 /// What is asked of a vendor, as far as the address of the request depends on it.
@@ -308,6 +317,14 @@ pub fn segment(model: &str) -> Result<Cow<'_, str>> {
     }
     let escape = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     Ok(model.bytes().map(escape).collect::<String>().into())
+}
+
+// === impl Model ===
+
+impl<'a> From<&'a str> for Model<'a> {
+    fn from(id: &'a str) -> Self {
+        Self { id, base: id }
+    }
 }
 
 // === impl Known ===

@@ -46,7 +46,8 @@ struct Table {
 }
 
 /// Clouds that have another vendor's models under that vendor's names and prices.
-const SAME_MODELS: [(&str, &str); 3] = [("azure", "openai"), ("vertex", "gemini"), ("vertex", "anthropic")];
+const SAME_MODELS: [(&str, &str); 4] =
+    [("azure", "openai"), ("azure-anthropic", "anthropic"), ("vertex", "gemini"), ("vertex", "anthropic")];
 /// Bedrock's regions of a cross-region profile; the table has the prices of one, and they are alike.
 const REGIONS: [&str; 7] = ["apac", "au", "ca", "eu", "jp", "us-gov", "us"];
 

@@ -25,7 +25,7 @@ use memchr::memmem;
 use secrecy::ExposeSecret;
 
 use super::{
-    Ask, Credential, EmbeddingOffer, Grant, Provider,
+    Ask, Credential, EmbeddingOffer, Grant, Model, Provider,
     catalogue::{Catalogue, Row},
     compatible,
     gemini::leave_out,
@@ -170,8 +170,8 @@ impl Provider for Vertex {
     }
 
     /// Google's models: the older ones by `predict`, the newer ones by `embedContent`.
-    fn embeddings(&self, model: &str, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
-        let Maker::Google(id) = Maker::of(model) else { return None };
+    fn embeddings(&self, model: Model<'_>, settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+        let Maker::Google(id) = Maker::of(model.base) else { return None };
         let (format, verb, batch) = match () {
             () if id.starts_with("gemini-embedding-001") => (Format::VertexPredict, "predict", 1),
             () if id.starts_with("gemini-embedding") => (Format::VertexEmbed, "embedContent", 1),
@@ -179,7 +179,7 @@ impl Provider for Vertex {
             () => return None,
         };
         let dialect = Dialect::Gemini;
-        let path = self.path(&Ask { dialect, model, stream: false, settings }).ok()?;
+        let path = self.path(&Ask { dialect, model: model.id, stream: false, settings }).ok()?;
         let (resource, _) = path.rsplit_once(':')?;
         Some(EmbeddingOffer { format, path: format!("{resource}:{verb}").into(), batch })
     }
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn googles_models_embed() {
         let settings = ProviderSettings { project: Some("team".into()), ..ProviderSettings::default() };
-        let offer = |model: &str| vertex().embeddings(model, &settings);
+        let offer = |model: &str| vertex().embeddings(model.into(), &settings);
         let old = offer("gemini-embedding-001").unwrap();
         let place = "v1beta1/projects/team/locations/global/publishers/google/models";
         assert_eq!((old.format, old.batch), (Format::VertexPredict, 1));

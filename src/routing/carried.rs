@@ -340,7 +340,7 @@ mod tests {
             let fates = conversation(&config, &format!("{}/{model}", kind.name)).unwrap();
             let cells: Vec<&str> = fates.iter().map(|(_, fate)| fate.name()).collect();
             let (provider, settings) = (providers::provider(kind.name).unwrap(), &config.providers[kind.name].settings);
-            let embeds = provider.embeddings(embedder(kind.name), settings).is_some();
+            let embeds = provider.embeddings(embedder(kind.name).into(), settings).is_some();
             let embeds = if embeds { "yes" } else { "no" };
             table += &format!("| {} | `{model}` | {} | {embeds} |\n", kind.name, cells.join(" | "));
         }

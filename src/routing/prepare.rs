@@ -72,7 +72,7 @@ impl Source {
     /// The same in this dialect, whatever the target would rather be asked in.
     pub(super) fn prepare_in(&mut self, route: &Route, wanted: Option<Dialect>) -> Result<Prepared> {
         let provider = route.upstream.provider;
-        let model = &route.target.model;
+        let model = &route.base;
         let facts = Facts {
             model,
             stream: self.inbound.stream,
@@ -129,14 +129,13 @@ impl Source {
     /// Puts back the reasoning that a client has dropped and this model wants (rule R3). `None` where it
     /// wants none.
     fn say_again(&self, route: &Route, dialect: Dialect, body: &mut json::Edits<'_>) -> Option<Memory> {
-        let is_wanted =
-            dialect == Dialect::OpenAiChat && route.upstream.provider.wants_reasoning_back(&route.target.model);
+        let is_wanted = dialect == Dialect::OpenAiChat && route.upstream.provider.wants_reasoning_back(&route.base);
         is_wanted.then(|| self.replay.say_again(self.owner(route), body))
     }
 
     /// Into the preferred dialect, or into the one that the vendor wants such a request in.
     fn translate_to_any(&mut self, route: &Route, dialect: Dialect, facts: &Facts<'_>) -> Result<(Dialect, Written)> {
-        let (provider, model) = (route.upstream.provider, &route.target.model);
+        let (provider, model) = (route.upstream.provider, &route.base);
         let speaks = provider.speaks(model, &route.upstream.config.settings);
         let written = self.translate(route, dialect, facts)?;
         if speaks.len() < 2 {

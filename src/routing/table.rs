@@ -22,7 +22,7 @@ use crate::{
     config::{BUILTIN, Config, ModelConfig, ProviderConfig, Strategy},
     error::{Error, Result},
     providers::{
-        self, Credential, Provider, builtin,
+        self, Credential, Model, Provider, builtin,
         models::{ModelFacts, ModelKind},
         prices::{Prices, Tariff},
     },
@@ -79,6 +79,8 @@ pub struct Name {
 pub struct Route {
     pub upstream: Arc<Upstream>,
     pub target: Arc<Target>,
+    /// The model it is known to be: what holds for that one holds for it.
+    pub base: Arc<str>,
     pub weight: u32,
     /// Configured for requests to it, the model name's own over the provider's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -190,7 +192,7 @@ impl Table {
         });
         let known = self.upstreams.iter().flat_map(|(provider, upstream)| {
             upstream.offered().into_iter().filter_map(move |id| {
-                let facts = providers::models::facts(&upstream.config.kind, &id);
+                let facts = providers::models::facts(&upstream.config.kind, upstream.config.settings.base(&id));
                 Some(Listed {
                     facts,
                     prices: self.tariff(&format!("{provider}/{id}"), facts).unwrap_or_default().prices(),
@@ -317,12 +319,14 @@ impl Table {
             connection,
             slots: upstream.slots.clone(),
         };
-        let facts = providers::models::facts(&upstream.config.kind, id);
+        let base = upstream.config.settings.base(id);
+        let facts = providers::models::facts(&upstream.config.kind, base);
         let tariff = self.tariff(&target.label, facts).map(Arc::new);
         let headers = self.config.headers(&upstream.config.name, name);
         Route {
             upstream: Arc::clone(upstream),
             target: Arc::new(target),
+            base: base.into(),
             weight,
             headers,
             facts,
@@ -369,10 +373,15 @@ impl Route {
     /// Whether the provider keeps this model's answers and finds them again by their ids, and is asked for
     /// one by this Responses request as it stands.
     fn keeps(&self, body: &Object<'_>) -> bool {
-        let (provider, model) = (self.upstream.provider, &self.target.model);
+        let (provider, model) = (self.upstream.provider, &self.base);
         provider.speaks(model, &self.upstream.config.settings).contains(&Dialect::OpenAiResponses)
             && provider.keeps_responses(body)
             && provider.reroute(Dialect::OpenAiResponses, model, body).is_none()
+    }
+
+    /// By both names.
+    pub fn model(&self) -> Model<'_> {
+        Model { id: &self.target.model, base: &self.base }
     }
 
     /// The flat rates, the operator's over the catalogue's.
@@ -469,6 +478,7 @@ impl Upstream {
         self.listed.load().iter().any(|id| id == model)
             || self.config.models.iter().any(|id| id == model)
             || self.config.settings.deployments.contains_key(model)
+            || self.config.settings.base_models.contains_key(model)
             || providers::models::facts(&self.config.kind, model)
                 // What is known of a cloud's model by its maker's name does not make the name the cloud's.
                 .is_some_and(|facts| is_callable(facts) && facts.provider == self.config.kind)
@@ -478,7 +488,8 @@ impl Upstream {
     /// catalogue's.
     fn offered(&self) -> BTreeSet<String> {
         let listed = self.listed.load();
-        let deployed = self.config.settings.deployments.keys();
+        let settings = &self.config.settings;
+        let deployed = settings.deployments.keys().chain(settings.base_models.keys());
         let mut ids: BTreeSet<String> =
             self.config.models.iter().chain(deployed).chain(listed.iter()).cloned().collect();
         if ids.is_empty() {

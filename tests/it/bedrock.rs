@@ -59,6 +59,35 @@ async fn an_answer_is_a_completion() {
     assert_eq!(path, format!("/model/{escaped}/converse"));
 }
 
+/// R5, C5: what an ARN hides the configuration may tell: the model is asked to think in its own words and
+/// its price is known, and Anthropic's clients get their bytes through.
+#[tokio::test]
+async fn the_model_behind_an_arn_can_be_named() {
+    let arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc";
+    let whole = Script::json(200, &answer(&json!([{"text": "Hi"}]), "end_turn"));
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 5, "output_tokens": 2}});
+    let upstream = Upstream::scripted([whole, Script::json(200, &message)]).await;
+    let base = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let config = format!("{}[providers.aws.base-models]\n\"{arn}\" = \"{base}\"\n", bedrock(&upstream));
+    let gateway = Gateway::start(&config).await;
+    let mut asked = ask(&format!("aws/{arn}"), false);
+    (asked["reasoning_effort"], asked["max_tokens"]) = ("low".into(), 9000.into());
+    assert_eq!(gateway.ask(&asked).await.status, 200);
+    let sent = upstream.request(0);
+    let escaped = "arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fabc";
+    assert_eq!(sent.path, format!("/model/{escaped}/converse"));
+    assert_eq!(sent.json()["additionalModelRequestFields"]["thinking"]["type"], "enabled");
+    let body = json!({"model": format!("aws/{arn}"), "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]});
+    let reply = gateway.send_json("k", "POST", "/v1/messages", &body).await.whole().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(upstream.request(1).path, format!("/model/{escaped}/invoke"));
+    until("both lines", async || (gateway.log().matches("cost_usd=").count() == 2).then_some(())).await;
+    let listed = gateway.send_json("k", "GET", "/v1/models", &Value::Null).await.whole().await.json();
+    let listed = listed["data"].as_array().unwrap().iter().find(|model| model["id"] == format!("aws/{arn}")).cloned();
+    assert!(listed.expect("the profile")["context_window"].is_u64());
+}
+
 /// S5, case 5: every message of a binary stream reaches the client as it comes.
 #[tokio::test]
 async fn each_event_is_passed_on_at_once() {

@@ -138,6 +138,22 @@ async fn azures_stream_is_fit_for_clients() {
     assert_eq!((sent.header("api-key"), sent.header("authorization")), (Some("sk-azure"), None));
 }
 
+/// A6: a deployment may be called by its own name as well, where it is said which model it is of.
+#[tokio::test]
+async fn the_model_of_a_deployment_can_be_named() {
+    let upstream = Upstream::scripted([Script::json(200, &completion("hi"))]).await;
+    let config = format!(
+        "[providers.azure]\nbase-url = \"{}\"\napi-key = \"k\"\nbase-models = {{ \"team-a\" = \"gpt-5-mini\" }}\n",
+        upstream.url("")
+    );
+    let gateway = Gateway::start(&config).await;
+    let mut asked = ask("azure/team-a", false);
+    asked["max_tokens"] = 50.into();
+    assert_eq!(gateway.ask(&asked).await.status, 200);
+    let sent = upstream.request(0).json();
+    assert_eq!((&sent["model"], &sent["max_completion_tokens"]), (&json!("team-a"), &json!(50)));
+}
+
 /// A prompt that Azure refuses is the client's own 400, told in Azure's words, and falls back nowhere.
 #[tokio::test]
 async fn azures_filter_is_a_content_policy() {

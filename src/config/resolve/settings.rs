@@ -39,6 +39,9 @@ pub(super) fn settings(set: &file::Provider, kind: &KnownKind, section: &Path, c
     let names =
         set.deployments.iter().filter_map(|(model, name)| Some((model.clone(), cx.text(&path.key(model), name)?)));
     settled.settings.deployments = names.collect();
+    let path = section.key("base-models");
+    let models = set.base_models.iter().filter_map(|(id, model)| Some((id.clone(), cx.text(&path.key(id), model)?)));
+    settled.settings.base_models = models.collect();
     settled.settings.responses = set.responses.as_ref().and_then(|set| responses(set, kind, section, cx));
     settled
 }

@@ -187,7 +187,7 @@ fn a_key_alone_does_not_make_an_address() {
 #[test]
 fn settings_tell_where_they_came_from() {
     let text = "[providers.azure]\nresource = \"r\"\nclient-secret = { env = \"S\" }\ntenant-id = \"t\"\nclient-id = \"c\"\n\
-                [providers.azure.deployments]\n\"gpt-5\" = \"prod\"";
+                [providers.azure.deployments]\n\"gpt-5\" = \"prod\"\n[providers.azure.base-models]\nprod = { env = \"API_VERSION\" }";
     let config = load_text(text, [("S", "canary"), ("API_VERSION", "2024-10-21")]).unwrap();
     let lines: Vec<String> = config.explain("azure").unwrap().iter().map(ToString::to_string).collect();
     let line = |field: &str| lines.iter().find(|line| line.starts_with(field)).unwrap_or_else(|| panic!("{lines:#?}"));
@@ -195,5 +195,6 @@ fn settings_tell_where_they_came_from() {
     assert!(line("resource").contains("providers.azure.resource ("), "{}", line("resource"));
     assert!(line("api-version").ends_with("environment (API_VERSION)"));
     assert!(line("deployments.gpt-5").contains("prod"));
+    assert!(line("base-models.prod").contains("2024-10-21") && line("base-models.prod").contains("from API_VERSION"));
     assert!(line("client-secret").contains("(not shown)") && !lines.concat().contains("canary"));
 }

@@ -21,7 +21,7 @@ use std::{borrow::Cow, time::SystemTime};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Ask, Credential, EmbeddingOffer, Grant, Provider, catalogue::Row, compatible};
+use super::{Ask, Credential, EmbeddingOffer, Grant, Model, Provider, catalogue::Row, compatible};
 use crate::{
     call::{Dialect, ProviderSettings},
     error::{Error, Result, UpstreamError},
@@ -74,15 +74,15 @@ impl Provider for Bedrock {
     }
 
     /// By InvokeModel, in the words of the model's maker.
-    fn embeddings(&self, model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
-        let makes = |name: &str| model.contains(name);
+    fn embeddings(&self, model: Model<'_>, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+        let makes = |name: &str| model.base.contains(name);
         let (format, batch) = match () {
             () if makes("amazon.titan-embed") => (Format::Titan, 1),
             () if makes("amazon.nova") && makes("embeddings") => (Format::Nova, 1),
             () if makes("cohere.embed") => (Format::BedrockCohere, COHERE_BATCH),
             () => return None,
         };
-        Some(EmbeddingOffer { format, path: format!("model/{}/invoke", segment(model).ok()?).into(), batch })
+        Some(EmbeddingOffer { format, path: format!("model/{}/invoke", segment(model.id).ok()?).into(), batch })
     }
 
     fn adjusts(&self, dialect: Dialect) -> bool {
@@ -162,7 +162,7 @@ mod tests {
     /// X3: ids and ARNs are one segment, escaped once.
     #[test]
     fn a_models_maker_decides_how_it_embeds() {
-        let offer = |model: &str| bedrock().embeddings(model, &ProviderSettings::default());
+        let offer = |model: &str| bedrock().embeddings(model.into(), &ProviderSettings::default());
         let titan = offer("amazon.titan-embed-text-v2:0").unwrap();
         assert_eq!((titan.format, &*titan.path), (Format::Titan, "model/amazon.titan-embed-text-v2%3A0/invoke"));
         assert_eq!(

@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use self::{directives::Directives, request::Asked};
-use super::{Ask, Credential, EmbeddingOffer, Known, Provider};
+use super::{Ask, Credential, EmbeddingOffer, Known, Model, Provider};
 use crate::{
     call::{Dialect, ProviderSettings},
     error::Result,
@@ -142,7 +142,7 @@ impl Provider for Builtin {
         Ok(())
     }
 
-    fn embeddings(&self, _model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, _model: Model<'_>, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         Some(EmbeddingOffer { format: Format::OpenAi, path: EMBEDDINGS.into(), batch: usize::MAX })
     }
 

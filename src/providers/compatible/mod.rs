@@ -28,7 +28,7 @@ use secrecy::ExposeSecret;
 pub use self::fields::ask_for_usage;
 use self::{losses::Losses, messages::Rules};
 use super::{
-    Ask, Credential, EmbeddingOffer, Grant, Provider,
+    Ask, Credential, EmbeddingOffer, Grant, Model, Provider,
     catalogue::{Auth, Choice, ErrorRule, ModelQuirks, Quirks, ReasoningBack, Row},
     gemini,
 };
@@ -126,7 +126,7 @@ impl Provider for Compatible {
         }
     }
 
-    fn embeddings(&self, _model: &str, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
+    fn embeddings(&self, _model: Model<'_>, _settings: &ProviderSettings) -> Option<EmbeddingOffer> {
         let quirks = &self.row.embeddings;
         (!quirks.none).then(|| EmbeddingOffer {
             format: Format::OpenAi,
@@ -152,8 +152,9 @@ impl Provider for Compatible {
         responses::are_kept(self.row.responses(), body)
     }
 
-    fn counting(&self, model: &str, settings: &ProviderSettings) -> Option<CountOffer> {
-        let is_there = self.row.responses().counts && self.speaks(model, settings).contains(&Dialect::OpenAiResponses);
+    fn counting(&self, model: Model<'_>, settings: &ProviderSettings) -> Option<CountOffer> {
+        let is_there =
+            self.row.responses().counts && self.speaks(model.base, settings).contains(&Dialect::OpenAiResponses);
         is_there.then(|| CountOffer { format: count::Format::OpenAi, path: "responses/input_tokens".into() })
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Count(Option<(Prepared, Format)>);
 impl Source {
     /// Writes the question for `route`, out of the request whose prompt is meant.
     pub(super) fn count(&mut self, route: &Route) -> Result<Count> {
-        let Some(offer) = route.upstream.provider.counting(&route.target.model, &route.upstream.config.settings) else {
+        let Some(offer) = route.upstream.provider.counting(route.model(), &route.upstream.config.settings) else {
             return Ok(Count(None));
         };
         let CountOffer { format, ref path } = offer;

@@ -48,11 +48,11 @@ impl Source {
     /// carry what the client asked for.
     pub(super) fn embeddings(&mut self, route: &Route) -> Result<Parts> {
         let (provider, model) = (route.upstream.provider, &*route.target.model);
-        let Some(offer) = provider.embeddings(model, &route.upstream.config.settings) else {
+        let Some(offer) = provider.embeddings(route.model(), &route.upstream.config.settings) else {
             let message = format!("{} makes no embeddings.", route.target.label);
             return Err(Error::invalid(message, "model", "model_not_supported"));
         };
-        let dialect = provider.speaks(model, &route.upstream.config.settings).first().copied();
+        let dialect = provider.speaks(&route.base, &route.upstream.config.settings).first().copied();
         let dialect = dialect.ok_or_else(|| Error::Internal { message: format!("{model}: no dialect") })?;
         let request = openai::request(&self.inbound.body)?;
         let mut parts = Parts { format: offer.format, request, all: Vec::new(), dropped: Vec::new() };
@@ -119,7 +119,7 @@ impl Walk {
             let message = format!("The upstream answered with {} embeddings for {count} inputs.", all.vectors.len());
             return Err(Error::BadReply { message });
         }
-        parts.format.settle(&mut all, &parts.request, &route.target.model);
+        parts.format.settle(&mut all, &parts.request, &route.base);
         // Where a vendor counts nothing, the client is told the estimate that the call is charged.
         let tally = Tally { usage: all.usage, ..Tally::default() };
         let estimate = || Usage { input: self.source.inbound.estimate.prompt, ..Usage::default() };

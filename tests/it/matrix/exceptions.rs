@@ -56,7 +56,8 @@ pub(super) fn verdict(client: &str, vendor: &str, feature: Feature) -> Verdict {
         }
         ("Anthropic Messages", "Bedrock Converse", Feature::Thinking | Feature::Forgotten) => Verdict::Unasked(
             "Claude under its own name is reached in its own dialect; how to ask an inference profile \
-                              that hides its model to think nobody knows (what it thought unasked goes back to it)",
+                              that hides its model to think nobody knows, unless `base-models` says which it is \
+                              (what it thought unasked goes back to it)",
         ),
         (_, "Cohere" | "Ollama", Feature::Document) => Verdict::Refused("it reads none"),
         (_, "Cohere" | "Ollama", Feature::Schema) => Verdict::InWords(
