@@ -30,8 +30,12 @@ use crate::error::{Error, Result};
 
 /// How long a client may pause in the middle of its body.
 const BODY_PAUSE: Duration = Duration::from_secs(60);
-/// How long the rest of a refused body is read before the answer.
-const DISCARD: Duration = Duration::from_secs(2);
+/// How long the rest of a refused body is read before the answer, and how long waited for more of it;
+/// nginx lingers about as long.
+const DISCARD: Duration = Duration::from_secs(30);
+const DISCARD_PAUSE: Duration = Duration::from_secs(2);
+/// How many times the limit it may have, to be read at all.
+const DISCARD_TIMES: u64 = 16;
 /// 8 MiB, the largest window a content coding may use (RFC 9659 section 3).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -57,8 +61,10 @@ struct Gather {
 
 /// Reads a JSON request's body.
 pub(super) async fn json_body(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes> {
-    expect_json(headers)?;
-    let coding = Coding::of(headers)?;
+    let coding = match expect_json(headers).and_then(|()| Coding::of(headers)) {
+        Ok(coding) => coding,
+        Err(error) => return Err(refused(headers, body, limit, error).await),
+    };
     let raw = read(headers, body, limit).await?;
     match coding {
         Coding::Identity => Ok(raw),
@@ -76,6 +82,18 @@ pub(super) async fn json_body(headers: &HeaderMap, body: Body, limit: u64) -> Re
     }
 }
 
+/// Refuses a request whose body nobody has read: what is left of it is thrown away, within bounds. Most
+/// clients write everything before they read. A connection that is closed on their unread bytes, and a
+/// stream of HTTP/2 that is reset, would destroy the answer on its way.
+pub(super) async fn refused(headers: &HeaderMap, body: Body, limit: u64, error: Error) -> Error {
+    // A client that asks first gets its answer instead of sending.
+    if !body.is_end_stream() && !headers.contains_key(EXPECT) {
+        // Apart, so that what is usual does not carry the room for it.
+        Box::pin(discard(body, limit.saturating_mul(DISCARD_TIMES))).await;
+    }
+    error
+}
+
 fn expect_json(headers: &HeaderMap) -> Result<()> {
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
@@ -90,18 +108,14 @@ async fn read(headers: &HeaderMap, mut body: Body, limit: u64) -> Result<Bytes> 
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = Error::BodyTooLarge { limit_bytes: limit };
     if declared.is_some_and(|length| length > limit) {
-        // A client that asks first gets its answer instead of sending.
-        if !headers.contains_key(EXPECT) {
-            discard(&mut body, limit).await;
-        }
-        return Err(too_large);
+        return Err(refused(headers, body, limit, too_large).await);
     }
     let mut gather = Gather::default();
     while let Some(chunk) = next(&mut body).await? {
         if (gather.len() + chunk.len()) as u64 > limit {
             drop(gather);
-            discard(&mut body, limit).await;
-            return Err(too_large);
+            // What was asked for has been granted.
+            return Err(refused(&HeaderMap::new(), body, limit, too_large).await);
         }
         gather.push(chunk, declared);
         if body.is_end_stream() {
@@ -127,13 +141,9 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>> {
     }
 }
 
-/// Throws away what is left of a refused body, within bounds: most clients write everything before
-/// they read, and closing the connection on their unread bytes would destroy the answer on its
-/// way.
-async fn discard(body: &mut Body, limit: u64) {
+async fn discard(mut body: Body, mut left: u64) {
     let drain = async {
-        let mut left = limit;
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Ok(Some(Ok(frame))) = timeout(DISCARD_PAUSE, body.frame()).await {
             let length = frame.data_ref().map_or(0, Bytes::len) as u64;
             let Some(rest) = left.checked_sub(length) else { return };
             left = rest;

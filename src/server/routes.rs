@@ -8,7 +8,7 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -20,7 +20,7 @@ use super::{
     Server,
     endpoints::{
         chat_completions, completions, embeddings, exchange::route, generate_content, health, messages, models, refuse,
-        responses,
+        refuse_unread, responses,
     },
 };
 use crate::error::Error;
@@ -103,21 +103,19 @@ fn memory(prefix: &str) -> Router<Arc<Server>> {
         .route(&at("/conversations/{id}/items/{item}"), get(responses::get_item).delete(responses::delete_item))
 }
 
-async fn unknown_route(request: Request) -> Response {
-    let path = request.uri().path();
-    let error = Error::RouteNotFound { method: request.method().to_string(), path: path.into() };
-    refuse(path, request.headers(), error)
+async fn unknown_route(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let error = Error::RouteNotFound { method: request.method().to_string(), path: request.uri().path().into() };
+    refuse_unread(&server, request, error).await
 }
 
 /// The router adds `allow`. `OPTIONS` asks for nothing else, so it is no error; it grants nothing
 /// to a browser either, since CORS is left out.
-async fn wrong_method(request: Request) -> Response {
+async fn wrong_method(State(server): State<Arc<Server>>, request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let path = request.uri().path();
-    let error = Error::MethodNotAllowed { method: request.method().to_string(), path: path.into() };
-    refuse(path, request.headers(), error)
+    let error = Error::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().into() };
+    refuse_unread(&server, request, error).await
 }
 
 /// Answers a request whatever happens: a bug of ours is a 500 in the API's form, and the next call

@@ -1,12 +1,14 @@
 //! What a failure looks like: status, body and headers, and how many exchanges it cost.
 
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::support::{
     Gateway, Reply, Script, Upstream,
     gateway::{anthropic, openai, provider},
+    http,
     openai::{ask, completion, error},
-    until,
+    until, within,
 };
 
 /// Retries without a wait worth the name.
@@ -272,6 +274,37 @@ async fn too_large_a_body_is_a_413() {
     let reply = crate::support::Client::send(gateway.addr, head, &chunked).await.whole().await;
     assert_eq!(reply.status, 413);
     assert_eq!(reply.error()["code"], "request_too_large");
+}
+
+/// M1, L5: whoever writes everything before it reads gets to read why it was refused, and not a broken
+/// connection, which SDKs would try again.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_writing() {
+    let keys = "[keys.k]\nsecret = \"known\"\n[server]\nbody-limit = \"1MiB\"\n";
+    let gateway = Gateway::start(keys).await;
+    let body = vec![b' '; 8 << 20];
+    for (status, method, path, key, media) in [
+        (401, "POST", "/v1/chat/completions", "unknown", "application/json"),
+        (401, "POST", "/v1/conversations", "unknown", "application/json"),
+        (404, "POST", "/nobody/v1/chat/completions", "known", "application/json"),
+        (404, "POST", "/v1/nothing", "known", "application/json"),
+        (404, "POST", "/v1beta/models/m:nothing", "known", "application/json"),
+        (405, "PUT", "/v1/chat/completions", "known", "application/json"),
+        (413, "POST", "/v1/chat/completions", "known", "application/json"),
+        (415, "POST", "/v1/chat/completions", "known", "text/plain"),
+    ] {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: {media}\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        let stream = TcpStream::connect(gateway.addr).await.unwrap();
+        let written = within("all to be written", http::write(&stream, &[head.as_bytes(), &body].concat())).await;
+        written.unwrap_or_else(|error| panic!("{status} {method} {path}: {error}"));
+        let reader = http::Reader::default();
+        let head = within("an answer", reader.head(&stream)).await.unwrap().unwrap();
+        assert!(head.line.contains(&format!(" {status} ")), "{method} {path}: {}", head.line);
+    }
 }
 
 /// P3: a compressed request is understood.

@@ -61,6 +61,22 @@ async fn http2_on_both_sides() {
     assert!(text.contains("over two") && text.ends_with("data: [DONE]\n\n"), "{text}");
 }
 
+/// M1, L5: a refusal over HTTP/2 arrives, however much of the request is still on its way.
+#[tokio::test]
+async fn a_refusal_arrives_over_http2() {
+    let gateway = Gateway::start("[server]\nbody-limit = \"1MiB\"\n").await;
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    for (status, path) in [(413, "/v1/chat/completions"), (404, "/v1/nothing")] {
+        let request = Request::post(format!("http://{}{path}", gateway.addr))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(vec![b' '; 8 << 20])));
+        let reply = within("an answer", client.request(request.unwrap())).await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{path}");
+        let body = within("its end", reply.into_body().collect()).await.unwrap().to_bytes();
+        assert!(body.starts_with(b"{\"error\":"), "{path}: {body:?}");
+    }
+}
+
 /// The loopback address of IPv6 is served without keys like that of IPv4, and announced so that
 /// it can be pasted.
 #[tokio::test]

@@ -22,9 +22,9 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
-use super::{PlaceResult, caller, place};
+use super::{Place, PlaceResult, caller, place};
 use crate::{
-    call::{Answer, AnswerBody, Failure, Inbound, Notes, Reservation},
+    call::{Answer, AnswerBody, Caller, Failure, Inbound, Notes, Reservation},
     error::{Error, Result},
     server::{
         Server, Settings, auth, extract,
@@ -89,12 +89,12 @@ impl Exchange {
     /// Everything that is checked before anybody is asked anything.
     pub(super) async fn read(&self, found: PlaceResult, request: Request) -> Result<Inbound> {
         let (mut parts, body) = request.into_parts();
-        let place = place(&self.server, found, &parts.method, parts.uri.path())?;
-        if self.server.lifecycle.is_draining() {
-            return Err(Error::ShuttingDown);
-        }
-        let caller = caller(&self.server, &parts.headers)?;
-        let body = extract::json_body(&parts.headers, body, self.settings.body_limit).await?;
+        let limit = self.settings.body_limit;
+        let (place, caller) = match self.admitted(found, &parts) {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(extract::refused(&parts.headers, body, limit, error).await),
+        };
+        let body = extract::json_body(&parts.headers, body, limit).await?;
         let head = Head { headers: &parts.headers, id: place.id.as_deref() };
         let probe = (self.endpoint.probe)(&head, &body)?;
         let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
@@ -119,6 +119,15 @@ impl Exchange {
             client_request_id: self.arrival.client_id_text(),
             started: self.arrival.at,
         })
+    }
+
+    /// What is known before the body is read.
+    fn admitted(&self, found: PlaceResult, parts: &http::request::Parts) -> Result<(Place, Arc<Caller>)> {
+        let place = place(&self.server, found, &parts.method, parts.uri.path())?;
+        if self.server.lifecycle.is_draining() {
+            return Err(Error::ShuttingDown);
+        }
+        Ok((place, caller(&self.server, &parts.headers)?))
     }
 
     /// The key to the gateway goes no further (rule X4); the client's id does, once it is clean.

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use super::{
     PlaceResult,
     exchange::{Endpoint, Exchange},
-    refuse,
+    refuse_unread,
 };
 use crate::{
     call::{Answer, AnswerBody, Failure, Inbound},
@@ -62,9 +62,8 @@ pub(in crate::server) async fn call(
 ) -> Response {
     let id = found.as_ref().ok().and_then(|Path(place)| place.id.as_deref());
     let Some(method) = Method::of(id, request.uri()) else {
-        let path = request.uri().path();
-        let error = Error::RouteNotFound { method: request.method().to_string(), path: path.into() };
-        return refuse(path, request.headers(), error);
+        let error = Error::RouteNotFound { method: request.method().to_string(), path: request.uri().path().into() };
+        return refuse_unread(&server, request, error).await;
     };
     let exchange = Exchange::begin(method.endpoint(), Arc::clone(&server), request.headers());
     let inbound = exchange.read(found, request).await.and_then(|mut inbound| {

@@ -13,14 +13,14 @@ pub(super) mod models;
 pub(super) mod responses;
 
 use axum::{
-    extract::{Path, rejection::PathRejection},
+    extract::{Path, Request, rejection::PathRejection},
     response::Response,
 };
 use http::HeaderMap;
 use serde::Deserialize;
 
 use super::{
-    Server, auth,
+    Server, auth, extract,
     respond::{self, Arrival},
 };
 use crate::{
@@ -82,4 +82,11 @@ fn is_anthropics(headers: &HeaderMap) -> bool {
 /// An error of a path, in the form its clients read.
 pub(super) fn refuse(path: &str, headers: &HeaderMap, error: Error) -> Response {
     respond::failure(&Arrival::new(headers), dialect_of(path, headers), &error.into())
+}
+
+/// The same of a request that may have a body, which nobody has read.
+pub(super) async fn refuse_unread(server: &Server, request: Request, error: Error) -> Response {
+    let (parts, body) = request.into_parts();
+    let error = extract::refused(&parts.headers, body, server.directory.settings().body_limit, error).await;
+    refuse(parts.uri.path(), &parts.headers, error)
 }

@@ -10,6 +10,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use http::request::Parts;
 use serde_json::{json, value::RawValue};
 
 use super::{
@@ -82,16 +83,14 @@ async fn asked(server: Arc<Server>, found: PlaceResult, request: Request, asked:
 
 async fn answer(server: &Server, found: PlaceResult, request: Request, asked: Asked) -> Result<String> {
     let (parts, body) = request.into_parts();
-    let place = place(server, found, &parts.method, parts.uri.path())?;
-    let caller = caller(server, &parts.headers)?;
+    let limit = server.directory.settings().body_limit;
+    let (place, caller) = match admitted(server, found, &parts) {
+        Ok(admitted) => admitted,
+        Err(error) => return Err(extract::refused(&parts.headers, body, limit, error).await),
+    };
     let store = &server.memory.store;
-    if !store.is_on() {
-        return Err(not_found("Conversation", place.id.as_deref().unwrap_or("")));
-    }
     let body = match asked {
-        Asked::Create | Asked::Update | Asked::AddItems => {
-            extract::json_body(&parts.headers, body, server.directory.settings().body_limit).await?
-        }
+        Asked::Create | Asked::Update | Asked::AddItems => extract::json_body(&parts.headers, body, limit).await?,
         Asked::Get | Asked::Delete | Asked::ListItems | Asked::GetItem | Asked::DeleteItem => bytes::Bytes::new(),
     };
     let query = Query::parse(parts.uri.query());
@@ -107,6 +106,16 @@ async fn answer(server: &Server, found: PlaceResult, request: Request, asked: As
         Asked::GetItem => Ok(include.item(of.item().await?.json)),
         Asked::DeleteItem => of.delete_item().await,
     }
+}
+
+/// What is known before a body is read.
+fn admitted(server: &Server, found: PlaceResult, parts: &Parts) -> Result<(Place, Arc<Caller>)> {
+    let place = place(server, found, &parts.method, parts.uri.path())?;
+    let caller = caller(server, &parts.headers)?;
+    if !server.memory.store.is_on() {
+        return Err(not_found("Conversation", place.id.as_deref().unwrap_or("")));
+    }
+    Ok((place, caller))
 }
 
 /// A key's conversation.
