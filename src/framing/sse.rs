@@ -5,8 +5,11 @@
 //! steps keep that simple: a scanner finds where an event ends, and only then is the whole event
 //! read, so that no line and no character is ever judged in pieces.
 //!
-//! More tolerant than the standard in one point: an event that the end of the stream cuts off
-//! before its blank line is still given out, by [`Framer::finish`]. `id` and `retry` are dropped.
+//! More tolerant than the standard in three points. An event that the end of the stream cuts off
+//! before its blank line is still given out, by [`Framer::finish`]. A JSON object that no field
+//! announces is an event's data: servers answer so where they fail before a stream of theirs, or
+//! within it. And a field `error` is an event of that name, as llama.cpp's server wrote them (rule
+//! E2). `id` and `retry` are dropped.
 //!
 //! Cost: an event that lies inside one read and is spelled the usual way takes one `memchr2` and
 //! two slices of the read's bytes. One that spans reads is copied once, and no byte is scanned
@@ -217,20 +220,49 @@ fn parse(event: &Bytes) -> Option<Frame> {
     }
     let mut name = None;
     let mut data = Data::default();
-    let mut rest = event.clone();
-    while !rest.is_empty() {
-        let end = memchr2(b'\n', b'\r', &rest).unwrap_or(rest.len());
-        let line = rest.split_to(end);
-        let line_end = if rest.starts_with(b"\r\n") { 2 } else { rest.len().min(1) };
-        rest.advance(line_end);
+    for line in lines(event) {
         let (field, value) = split_field(line);
         match &*field {
             b"data" => data.add(value),
             b"event" => name = Some(value).filter(|name| !name.is_empty()),
+            b"error" => {
+                name = Some(Bytes::from_static(b"error"));
+                data.add(value);
+            }
             _ => {}
         }
     }
-    data.finish().map(|data| Frame { raw: None, event: name, data })
+    match data.finish() {
+        Some(data) => Some(Frame { raw: None, event: name, data }),
+        None => bare(event),
+    }
+}
+
+/// A JSON object where an event should be.
+fn bare(event: &Bytes) -> Option<Frame> {
+    if !event.starts_with(b"{") {
+        return None;
+    }
+    let mut data = Data::default();
+    lines(event).for_each(|line| data.add(line));
+    let data = data.finish()?;
+    let data = data.slice_ref(data.trim_ascii_end());
+    data.ends_with(b"}").then_some(Frame { raw: None, event: None, data })
+}
+
+/// The lines of an event, however they end.
+fn lines(event: &Bytes) -> impl Iterator<Item = Bytes> {
+    let mut rest = event.clone();
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr2(b'\n', b'\r', &rest).unwrap_or(rest.len());
+        let line = rest.split_to(end);
+        let line_end = if rest.starts_with(b"\r\n") { 2 } else { rest.len().min(1) };
+        rest.advance(line_end);
+        Some(line)
+    })
 }
 
 /// An event that spanned reads and is spelled the usual way after all.

@@ -17,9 +17,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::{StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyDataStream, BodyExt, StreamBody};
 use tower::Service;
 
 pub use super::clients::Clients;
@@ -36,8 +36,9 @@ use crate::{
     wire::{self, bedrock},
 };
 
-/// An error body is read up to here; its rest says nothing that its head does not.
-const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// An error body is read up to here. Some servers quote the whole request in it, and what is cut off is
+/// no JSON any more.
+const MAX_ERROR_BYTES: usize = 1024 * 1024;
 
 /// A list of models is read up to here; the longest known one has a tenth of it.
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
@@ -87,11 +88,33 @@ async fn exchange(transport: Transport, mut call: Call) -> Result<Reply> {
     }
     let request = std::mem::take(&mut call.request);
     let (mut head, body) = transport.clients.send(&call.target.connection, request).await?.into_parts();
-    match decoded::take(&mut head)? {
-        None => receive(&call, head, body, transport.bounds).await,
-        // Apart, so that the usual way does not carry the room for it.
-        Some(coding) => Box::pin(receive(&call, head, decoded::decode(body, coding), transport.bounds)).await,
+    // What is unusual apart, so that the usual way does not carry the room for it.
+    match decoded::take(&mut head) {
+        Ok(None) if call.stream && is_json(&head) && head.status.is_success() => {
+            Box::pin(receive_unsure(&call, head, body, transport.bounds)).await
+        }
+        Ok(None) => receive(&call, head, body, transport.bounds).await,
+        Ok(Some(coding)) => Box::pin(receive(&call, head, decoded::decode(body, coding), transport.bounds)).await,
+        // Its status says enough.
+        Err(_) if !head.status.is_success() => {
+            Box::pin(receive(&call, head, http_body_util::Empty::new(), transport.bounds)).await
+        }
+        Err(error) => Err(error),
     }
+}
+
+/// Receives what is called JSON though a stream was asked for: some servers call their events so too.
+async fn receive_unsure<B>(call: &Call, mut head: http::response::Parts, body: B, bounds: Bounds) -> Result<Reply>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send,
+{
+    let (begins, body) = begun(body).await;
+    let is_field = matches!(begins, Some(b':' | b'd' | b'e' | b'i' | b'r'));
+    if is_field && wire::upstream(call.dialect).framing() == Framing::Sse {
+        head.headers.remove(header::CONTENT_TYPE);
+    }
+    receive(call, head, body, bounds).await
 }
 
 /// Turns a head and a body into a reply, or into the error they stand for.
@@ -162,8 +185,27 @@ fn has_type(head: &http::response::Parts, kind: &[u8]) -> bool {
     start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
 }
 
+/// Waits for a body's first bytes that are no white space, and gives it back with them in front.
+async fn begun<B>(body: B) -> (Option<u8>, impl http_body::Body<Data = Bytes, Error = B::Error> + Send + 'static)
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+{
+    let mut pieces = Box::pin(BodyDataStream::new(body));
+    let (mut begins, mut first) = (None, None);
+    while first.is_none() {
+        let Some(piece) = pieces.next().await else { break };
+        begins = piece.as_ref().ok().and_then(|piece| piece.trim_ascii_start().first().copied());
+        first = Some(piece).filter(|piece| begins.is_some() || piece.is_err());
+    }
+    let pieces = futures_util::stream::iter(first).chain(pieces);
+    (begins, StreamBody::new(pieces.map_ok(http_body::Frame::data)))
+}
+
+/// What becomes of a body that does not end well.
 #[derive(Clone, Copy, PartialEq)]
 enum Overrun {
+    /// What there is of it will do.
     Cut,
     Fail,
 }
@@ -178,7 +220,12 @@ where
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(mut piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(_) if overrun == Overrun::Cut => break,
+            Err(error) => return Err(interrupted(&error)),
+        };
+        let Ok(mut piece) = frame.into_data() else { continue };
         let room = max_bytes.saturating_sub(first.len() + joined.len());
         if piece.len() > room && overrun == Overrun::Fail {
             let message = format!("The upstream's answer is larger than the limit of {max_bytes} bytes.");

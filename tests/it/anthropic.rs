@@ -94,6 +94,15 @@ async fn the_request_is_anthropics() {
     assert_eq!(body["messages"].as_array().map(Vec::len), Some(1));
 }
 
+/// E1: text in a block that nobody began is text, and not an empty answer.
+#[tokio::test]
+async fn text_without_a_beginning_is_told() {
+    let bare = vec![delta(0, &json!({"type": "text_delta", "text": "hi"})), stop(0)];
+    let upstream = Upstream::scripted([stream([bare], "end_turn", &counts(5, 2))]).await;
+    let reply = gateway(&upstream).await.ask(&ask(MODEL, true)).await;
+    assert_eq!(reply.content(), "hi", "{}", reply.text());
+}
+
 /// T1, case 24: a call without arguments has the arguments `{}`.
 #[tokio::test]
 async fn a_call_without_arguments_has_empty_ones() {

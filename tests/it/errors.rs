@@ -251,6 +251,29 @@ async fn unknown_routes_have_an_error_body() {
     reply.error();
 }
 
+/// M1: an error's words are told although its body broke off, is as long as the request it quotes, or
+/// came in a coding that nobody knows.
+#[tokio::test]
+async fn odd_error_bodies_keep_what_they_say() {
+    let kind = [("content-type", "application/json")];
+    let broken = error("no", "some_error", Some("some_code")).to_string();
+    let head = format!("HTTP/1.1 400 Bad\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", 999);
+    let quoting = error(&"x".repeat(300_000), "some_error", Some("some_code"));
+    let upstream = Upstream::scripted([
+        Script::default().raw(format!("{head}{broken}")).close(),
+        Script::json(422, &quoting),
+        Script::body(429, &[kind[0], ("content-encoding", "rot13"), ("retry-after", "7")], b"abc"),
+    ])
+    .await;
+    let gateway = Gateway::start(&openai(&upstream)).await;
+    for status in [400, 422] {
+        let reply = gateway.ask(&ask("up/m", false)).await;
+        assert_eq!((reply.status, &reply.error()["code"]), (status, &json!("some_code")));
+    }
+    let reply = gateway.ask(&ask("up/m", false)).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")));
+}
+
 /// L5, case 23: the body limit, with and without a content-length.
 #[tokio::test]
 async fn too_large_a_body_is_a_413() {

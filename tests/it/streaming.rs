@@ -194,6 +194,66 @@ async fn an_error_in_a_later_event_becomes_an_error_frame() {
     assert_eq!(error["code"], "E7");
 }
 
+/// E2, S8: a body under a wrong name is what it begins with, and a JSON object where an event should be
+/// is one.
+#[tokio::test]
+async fn wrongly_named_bodies_are_understood() {
+    let whole = completion("hi").to_string();
+    let of = |media: &str, body: &str| Script::body(200, &[("content-type", media)], body.as_bytes());
+    let scripts = [
+        of("text/event-stream", &whole),
+        of("text/plain", &whole),
+        of("application/json", &format!("\n\n{}", says("hi").concat())),
+        Script::sse().frame(event(&completion("hi"))).frame(DONE).end(),
+    ];
+    let count = scripts.len();
+    let upstream = Upstream::scripted(scripts).await;
+    let gateway = Gateway::start(&openai(&upstream)).await;
+    for case in 0..count {
+        let reply = gateway.ask(&with_usage("up/m")).await;
+        assert_eq!((reply.status, reply.content().as_str()), (200, "hi"), "{case}: {}", reply.text());
+        let chunks = reply.chunks();
+        let used: Vec<_> = chunks.iter().filter(|chunk| !chunk["usage"].is_null()).collect();
+        assert_eq!((used.len(), &used[0]["choices"]), (1, &json!([])), "{case}");
+    }
+}
+
+/// S5: events that are called JSON are passed on one by one too.
+#[tokio::test]
+async fn wrongly_named_events_are_flushed() {
+    let gate = Gate::closed();
+    let script = Script::chunked(&[("content-type", "application/json")]).frame(c("a")).gate(&gate);
+    let upstream = Upstream::scripted([script.frames(says("b")).end()]).await;
+    let gateway = Gateway::start(&openai(&upstream)).await;
+    let mut client = gateway.chat(&ask("up/m", true)).await;
+    let mut answer = client.answer().await;
+    answer.until("\"a\"").await;
+    gate.open();
+    answer.until("[DONE]").await;
+}
+
+/// E2: an error without the form of an event keeps its words, as a status or as an error event.
+#[tokio::test]
+async fn errors_that_are_no_events_keep_their_words() {
+    let bare = json!({"error": {"message": "too long", "type": "BadRequestError", "code": 400}}).to_string();
+    let llama = "error: {\"code\":500,\"message\":\"no slot\",\"type\":\"server_error\"}\n\n";
+    let upstream = Upstream::scripted([
+        Script::sse().frame(&bare).end(),
+        Script::sse().frame(c("a")).frame(&bare).end(),
+        Script::sse().frame(llama).end(),
+        Script::sse().frame(c("a")).frame(llama).end(),
+    ])
+    .await;
+    let gateway = Gateway::start(&openai(&upstream)).await;
+    for (status, words) in [(400, "too long"), (500, "no slot")] {
+        let reply = gateway.ask(&ask("up/m", true)).await;
+        assert_eq!((reply.status, &reply.error()["message"]), (status, &json!(words)));
+        let reply = gateway.ask(&ask("up/m", true)).await;
+        let chunks = reply.chunks();
+        assert_eq!((reply.status, &chunks[1]["error"]["message"]), (200, &json!(words)));
+    }
+}
+
 /// S6, S7, case 15: a silent upstream is bridged by comment lines without a blank line.
 #[tokio::test]
 async fn silence_is_filled_with_comment_lines() {

@@ -77,6 +77,24 @@ fn names_are_kept_and_do_not_leak() {
     assert_eq!(names, [Some(&b"error"[..]), Some(b"ping"), None]);
 }
 
+/// E2: a JSON object that no field announces is data, and a field `error` an event of that name.
+#[test]
+fn errors_in_other_forms_are_events() {
+    for (text, name, payload) in [
+        ("{\"error\":1}", None, "{\"error\":1}"),
+        ("data: 1\n\n{\r\n \"error\": 1\r\n}\n\n", None, "{\n \"error\": 1\n}"),
+        ("error: {\"code\":500}\n\n", Some(&b"error"[..]), "{\"code\":500}"),
+    ] {
+        let got = frames(text.as_bytes(), &[]);
+        let last = got.last().unwrap();
+        assert_eq!((last.event.as_deref(), data(&got).last().unwrap().as_str()), (name, payload), "{text}");
+        assert_eq!(last.raw, None);
+    }
+    for text in ["{\"cut\":", "hello: {}\n\n", "<html>\n\n", "{}x\n\n"] {
+        assert_eq!(data(&frames(text.as_bytes(), &[])), Vec::<String>::new(), "{text}");
+    }
+}
+
 #[test]
 fn only_the_usual_spelling_may_be_forwarded_raw() {
     for (text, forwardable) in [

@@ -84,6 +84,8 @@ enum Block {
         index: u32,
         json: String,
     },
+    /// One with no place here.
+    Skipped,
 }
 
 #[derive(Deserialize)]
@@ -282,9 +284,22 @@ impl Decoder {
                 return;
             }
             "tool_use" => self.start_call(content, out),
-            _ => return,
+            _ => Block::Skipped,
         };
         self.open.push((start.index, block));
+    }
+
+    /// Some who copy the vendor begin no block of prose. Passed over, it would be an empty answer.
+    fn start_unannounced(&mut self, delta: &BlockDelta<'_>, out: &mut Vec<Event>) {
+        let block = match delta.delta.kind.as_ref() {
+            _ if self.phase != Phase::Within => return,
+            "text_delta" => self.start_text(String::new(), out),
+            "thinking_delta" => {
+                Block::Thinking { index: self.open_block(Opening::Reasoning, out), signature: String::new() }
+            }
+            _ => return,
+        };
+        self.open.push((delta.index, block));
     }
 
     fn start_text(&mut self, text: String, out: &mut Vec<Event>) -> Block {
@@ -316,6 +331,9 @@ impl Decoder {
     }
 
     fn delta(&mut self, delta: BlockDelta<'_>, out: &mut Vec<Event>) {
+        if !self.open.iter().any(|(wire, _)| *wire == delta.index) {
+            self.start_unannounced(&delta, out);
+        }
         let Some((_, block)) = self.open.iter_mut().find(|(wire, _)| *wire == delta.index) else { return };
         let piece = delta.delta;
         match (block, piece.kind.as_ref()) {
@@ -348,6 +366,7 @@ impl Decoder {
 
     fn close(&mut self, block: Block, out: &mut Vec<Event>) {
         let index = match block {
+            Block::Skipped => return,
             Block::Held(text) => return self.held.push(text),
             Block::Text { index, start, cited } => {
                 let (end, cited) = (self.chars, cited.into_iter().filter_map(Citation::into_web));

@@ -83,7 +83,10 @@ impl StreamDecoder for Decoder {
         let Some(data) = payload(frame)? else { return Ok(()) };
         let chunk = Chunk::parse(data)?;
         let choice = chunk.choice();
-        self.chunk(&chunk, choice.and_then(|choice| Some((choice, choice.delta.as_ref()?))), out);
+        // A server that does not stream sends the whole message in its only event.
+        let whole = choice.and_then(|choice| choice.message.as_ref()).filter(|_| !self.started);
+        let said = choice.and_then(|choice| Some((choice, choice.delta.as_ref().or(whole)?)));
+        self.chunk(&chunk, said, out);
         match choice.map(|choice| choice.finish_reason.0.as_str()) {
             Some(reason) if !reason.is_empty() => self.stop(reason, out),
             Some(_) | None => Ok(()),

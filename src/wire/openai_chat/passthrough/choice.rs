@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Choice {
     pub(super) index: u64,
     pub(super) finished: bool,
+    has_begun: bool,
     has_role: bool,
     calls: Calls,
 }
@@ -39,7 +40,12 @@ impl Choice {
         let wire_finish = finish_reason(edits.object());
         check_finish(&wire_finish, tally)?;
         let known = self.calls.len();
-        match edits.object().present("delta") {
+        let message = self.whole_message(edits);
+        if let Some(message) = message {
+            edits.remove("message");
+            edits.set("delta", message.get());
+        }
+        match message.or_else(|| edits.object().present("delta")) {
             Some(delta) => {
                 let around = Around { seed, choice: self.index, closing: !wire_finish.is_empty() };
                 if let Some(delta) = self.delta(delta, around, tally)? {
@@ -58,6 +64,13 @@ impl Choice {
             edits.set("finish_reason", "null");
         }
         Ok(Vec::new())
+    }
+
+    /// What a server that does not stream sends in a single event. Unread, it would be an empty answer.
+    fn whole_message<'a>(&mut self, edits: &Edits<'a>) -> Option<&'a RawValue> {
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        let stands_alone = is_first && edits.object().present("delta").is_none() && edits.get("message").is_some();
+        edits.object().present("message").filter(|_| stands_alone)
     }
 
     /// The upstream has ended without a finish reason for this choice: the reason it stands for,

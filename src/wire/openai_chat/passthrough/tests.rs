@@ -565,6 +565,18 @@ fn the_repeated_answer_is_dropped() {
     assert_eq!(chunks(&text)[1], serde_json::from_str::<Value>(&chunk(r#"{"content":""}"#, r#""stop""#, "")).unwrap());
 }
 
+/// E2: a whole message in place of a delta is what the model said, unless something was said before.
+#[test]
+fn a_whole_message_is_a_delta() {
+    let whole = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"ab"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
+    let got = chunks(&ok(&events(&[whole, "[DONE]"]), true));
+    let said = json!({"role": "assistant", "content": "ab"});
+    assert_eq!((&got[0]["choices"][0]["delta"], &got[0]["object"]), (&said, &json!("chat.completion.chunk")));
+    assert_eq!((got[0]["choices"][0].get("message"), &got[1]["usage"]["total_tokens"]), (None, &json!(7)));
+    let got = chunks(&ok(&events(&[&text_chunk("ab"), whole, "[DONE]"]), false));
+    assert_eq!(got[1]["choices"][0]["delta"], json!({}));
+}
+
 // === whole answers ===
 
 fn whole(body: &str) -> Result<(String, Tally)> {
