@@ -292,6 +292,10 @@ impl Directory for House {
         self.table.load().listed(caller).into_iter().map(entry).collect()
     }
 
+    fn model(&self, caller: &Caller, id: &str) -> Option<ModelEntry> {
+        self.table.load().listed_one(caller, id).map(entry)
+    }
+
     fn model_limits(&self, model: &str) -> Limits {
         self.table.load().model_limits(model)
     }

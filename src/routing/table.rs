@@ -204,6 +204,16 @@ impl Table {
         own.filter(|listed| caller.may_call(&listed.id)).chain(known).collect()
     }
 
+    /// One of [`Self::listed`], by its name there or by a bare id that is enough to call it.
+    pub fn listed_one(&self, caller: &Caller, id: &str) -> Option<Listed> {
+        let mut listed = self.listed(caller);
+        let at = |name: &str| listed.iter().position(|one| one.id == name);
+        let is_bare = !self.names.contains_key(id) && !self.is_prefixed(id);
+        let whole = || self.bare(id).filter(|_| is_bare)?.routes.first().map(|route| Arc::clone(&route.target.label));
+        let at = at(id).or_else(|| at(&whole()?))?;
+        Some(listed.swap_remove(at))
+    }
+
     /// The name under which this key may call a provider's model: with the provider before it, or
     /// bare where only the bare id is the key's.
     fn callable(&self, provider: &str, id: &str, caller: &Caller) -> Option<String> {
@@ -211,9 +221,12 @@ impl Table {
         if caller.may_call(&whole) {
             return Some(whole);
         }
-        let is_prefixed = id.split_once('/').is_some_and(|(provider, _)| self.upstreams.contains_key(provider));
-        let is_bare = caller.may_call(id) && !self.names.contains_key(id) && !is_prefixed;
+        let is_bare = caller.may_call(id) && !self.names.contains_key(id) && !self.is_prefixed(id);
         (is_bare && self.offering(id).count() == 1).then(|| id.to_owned())
+    }
+
+    fn is_prefixed(&self, id: &str) -> bool {
+        id.split_once('/').is_some_and(|(provider, _)| self.upstreams.contains_key(provider))
     }
 
     /// The way to a provider for what is no call of a model.

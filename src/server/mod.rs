@@ -51,7 +51,7 @@ pub trait Directory: Send + Sync {
     fn caller(&self, presented: Option<&str>) -> Result<Arc<Caller>>;
     /// Exactly what this caller may call, in the order to list it (rule K7).
     fn models(&self, caller: &Caller) -> Vec<ModelEntry>;
-    /// One of [`Self::models`].
+    /// One of [`Self::models`], by any name that calls it.
     fn model(&self, caller: &Caller, id: &str) -> Option<ModelEntry> {
         self.models(caller).into_iter().find(|entry| entry.id == id)
     }

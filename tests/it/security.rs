@@ -80,6 +80,23 @@ async fn a_key_sees_what_it_may_call() {
     assert_eq!(reply.error()["code"], "model_not_found");
 }
 
+/// K7: a model is found by every name that calls it, and by no other.
+#[tokio::test]
+async fn a_model_is_found_by_the_names_that_call_it() {
+    let upstream = Upstream::scripted([]).await;
+    let rules = format!(
+        "{}models = [\"m\"]\n[keys.all]\nsecret = \"{KEY}\"\n[keys.some]\nsecret = \"other\"\nmodels = [\"up/x\"]\n",
+        openai(&upstream)
+    );
+    let gateway = Gateway::start(&rules).await;
+    for (path, found) in [("up/m", true), ("m", true), ("x", false), ("echo", true), ("nobody/m", false)] {
+        let reply = gateway.get_as(&format!("/v1/models/{path}"), KEY).await;
+        assert_eq!(reply.status, if found { 200 } else { 404 }, "{path}");
+        assert!(!found || reply.json()["id"].as_str().unwrap().ends_with(path), "{path}");
+        assert_eq!(gateway.get_as(&format!("/v1/models/{path}"), "other").await.status, 404, "{path}");
+    }
+}
+
 /// X3: no field and no header of a request chooses where it goes.
 #[tokio::test]
 async fn no_request_chooses_a_host() {
