@@ -308,7 +308,9 @@ pub(super) fn name(route: &Route, body: &mut json::Edits<'_>) {
     let name = route.wire_model();
     let mut model = String::with_capacity(name.len() + 2);
     json::push_string(&mut model, &name);
-    if body.get("model").is_some_and(|written| written != model) {
+    let is_foreign = |member: &json::Member<'_>| member.key == "model" && member.value.get() != model;
+    // Every one of them, if there are several: not every parser takes the last (rule X1).
+    if body.get("model").is_some_and(|written| written != model) || body.object().members().iter().any(is_foreign) {
         body.set("model", model);
     }
 }
@@ -397,6 +399,7 @@ headers = { x-own = "3" }
                 r#"{"n":1.50,"model":"m","messages":[{"role":"user","content":"\u00e9"}],"z":null}"#,
             ),
             (r#"{"model":"lab\/m","messages":[]}"#, r#"{"model":"m","messages":[]}"#),
+            (r#"{"model":"other","messages":[],"model":"m"}"#, r#"{"model":"m","messages":[],"model":"m"}"#),
         ] {
             let prepared = prepare(inbound("lab/m", false, body), "lab/m").unwrap();
             assert_eq!(prepared.request.body(), expected);

@@ -130,11 +130,19 @@ impl<'a> Edits<'a> {
         })
     }
 
-    /// Gives `key` a new value, which must be JSON text; adds it at the end when there is none.
+    /// Gives `key` a new value, which must be JSON text; adds it at the end when there is none. Where
+    /// it stands more than once, everywhere: not every parser takes the last one (rule X1).
     pub fn set(&mut self, key: &str, json: impl Into<String>) {
         let json = json.into();
         match self.last(key) {
-            Some(index) => self.put(index, |name, _| (name, Some(json))),
+            Some(last) => {
+                for index in 0..last {
+                    if self.name(index).is_some_and(|name| name == key) {
+                        self.put(index, |name, _| (name, Some(json.clone())));
+                    }
+                }
+                self.put(last, |name, _| (name, Some(json)));
+            }
             None => match self.added.iter_mut().find(|(name, _)| name == key) {
                 Some((_, value)) => *value = json,
                 None => self.added.push((key.into(), json)),
@@ -384,6 +392,8 @@ mod tests {
             r#"{"a":0,"mod\u0065l":2,"b":1}"#
         );
         assert_eq!(edited(r#"{"m":1,"m":2,"n":3}"#, |edits| assert!(edits.remove("m"))), r#"{"n":3}"#);
+        // X1: whichever of them a parser takes.
+        assert_eq!(edited(r#"{"m":1,"n":3,"m":2}"#, |edits| edits.set("m", "4")), r#"{"m":4,"n":3,"m":4}"#);
     }
 
     #[test]

@@ -97,6 +97,19 @@ async fn a_model_is_found_by_the_names_that_call_it() {
     }
 }
 
+/// X1: a key reaches only its models, whichever of several `model`s an upstream reads.
+#[tokio::test]
+async fn a_repeated_model_is_written_over() {
+    let upstream = Upstream::scripted([Script::json(200, &completion("hi"))]).await;
+    let rules = format!("{}[keys.ci]\nsecret = \"{KEY}\"\nmodels = [\"up/m\"]\n", openai(&upstream));
+    let gateway = Gateway::start(&rules).await;
+    let body = r#"{"model":"dear","messages":[{"role":"user","content":"hi"}],"model":"up/m"}"#;
+    let headers = [("content-type", "application/json"), ("authorization", &format!("Bearer {KEY}"))];
+    let reply = gateway.send("POST", "/v1/chat/completions", &headers, body.as_bytes()).await.whole().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(!upstream.request(0).text().contains("dear"), "{}", upstream.request(0).text());
+}
+
 /// X3: no field and no header of a request chooses where it goes.
 #[tokio::test]
 async fn no_request_chooses_a_host() {
