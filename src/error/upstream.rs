@@ -96,6 +96,17 @@ impl UpstreamError {
         Self { class: Class::Credentials, credential: Whose::Nobodys, ..error }
     }
 
+    /// Blots a secret out of the upstream's words. One that is as short as a word is not looked for.
+    pub fn blot(&mut self, secret: &str) {
+        const SHORTEST: usize = 8;
+        let words = [Some(&mut self.message), self.kind.as_mut(), self.code.as_mut(), self.param.as_mut()];
+        for text in words.into_iter().flatten() {
+            if secret.len() >= SHORTEST && text.contains(secret) {
+                *text = text.replace(secret, "***");
+            }
+        }
+    }
+
     pub(super) fn client_status(&self) -> StatusCode {
         match self.class {
             Class::Credentials | Class::Quota if self.credential == Whose::Clients => self.client_error_status(),

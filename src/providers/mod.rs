@@ -248,6 +248,20 @@ pub struct Known {
     pub responses: bool,
 }
 
+// === impl Grant ===
+
+impl Grant {
+    /// What nobody but the upstream may see.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let (secret, second) = match self {
+            Self::Key(key) => (key, None),
+            Self::Token(token) => (&token.token, None),
+            Self::Aws(keys) => (&keys.secret_key, keys.session_token.as_ref()),
+        };
+        std::iter::once(secret).chain(second)
+    }
+}
+
 /// The vendor of this catalogue name.
 pub fn provider(kind: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().find(|provider| provider.name() == kind).map(AsRef::as_ref)

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use secrecy::ExposeSecret;
 
 use super::table::Route;
 use crate::{
@@ -37,13 +38,24 @@ pub(super) fn authorize(
     upstream.provider.sign(with, SystemTime::now(), request)
 }
 
-/// An error as the one whose credential it was shall hear it.
-pub(super) fn addressed(route: &Route, error: Error) -> Error {
-    if !route.upstream.takes_the_clients_credential() {
-        return error;
+/// An error as the one whose credential it was shall hear it. Some upstreams quote the credential they
+/// were sent; the operator's is blotted out (rule X4).
+pub(super) fn addressed(route: &Route, with: Option<&Credential>, error: Error) -> Error {
+    let Error::Upstream(mut error) = error else { return error };
+    if route.upstream.takes_the_clients_credential() {
+        return UpstreamError { credential: Whose::Clients, ..*error }.into();
     }
-    let Error::Upstream(error) = error else { return error };
-    UpstreamError { credential: Whose::Clients, ..*error }.into()
+    for secret in with.map(|with| with.grant.secrets()).into_iter().flatten() {
+        error.blot(secret.expose_secret());
+    }
+    Error::Upstream(error)
+}
+
+/// An error in mid-answer, without the keys that its upstream may quote.
+pub(super) fn unquoted(route: &Route, error: Error) -> Error {
+    let Error::Upstream(mut error) = error else { return error };
+    route.upstream.config.api_keys.iter().for_each(|key| error.blot(key.expose_secret()));
+    Error::Upstream(error)
 }
 
 /// Whether another token may be taken where this one was not.

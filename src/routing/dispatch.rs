@@ -297,17 +297,15 @@ impl Walk {
         let call = self.call(route, prepared, lent.as_deref(), rotates)?;
         let error = match self.upstream.clone().oneshot(call).await {
             Ok(reply) => return Ok(reply),
-            Err(error) => error,
+            Err(error) => addressed(route, lent.as_deref(), error),
         };
-        let Some((key, lent)) = key.zip(lent).filter(|_| is_unauthorized(&error)) else {
-            return Err(addressed(route, error));
-        };
+        let Some((key, lent)) = key.zip(lent).filter(|_| is_unauthorized(&error)) else { return Err(error) };
         if !route.upstream.keys.forgot(key, &lent) {
             return Err(error);
         }
         let lent = self.lend(route, Some(key)).await?;
         let call = self.call(route, prepared, lent.as_deref(), rotates)?;
-        self.upstream.clone().oneshot(call).await
+        self.upstream.clone().oneshot(call).await.map_err(|error| addressed(route, lent.as_deref(), error))
     }
 
     async fn lend<'a>(&self, route: &'a Route, key: Option<usize>) -> Result<Option<Lent<'a>>> {

@@ -25,8 +25,11 @@ use crate::{
     call::{Answer, AnswerBody, Attempts, Call, Errand, Expects, Failure, Frames, Notes, Reply, ReplyBody},
     error::{Error, Result, Verdict},
     framing::Frame,
-    providers::Ask,
-    upstream::{credentials::Wire, transport::Clients},
+    providers::{Ask, Credential},
+    upstream::{
+        credentials::{Lent, Wire},
+        transport::Clients,
+    },
 };
 
 /// Runs errands through the upstream stack.
@@ -85,32 +88,39 @@ impl Errands {
         }
         loop {
             let turn = turns.pop_front().flatten();
-            let call = self.call(route, errand, turn, !turns.is_empty()).await?;
+            let deadline = Instant::now() + route.target.policy.deadlines.total;
+            let lent = self.lend(route, turn, deadline).await?;
+            let call = self.call(route, errand, lent.as_deref(), !turns.is_empty(), deadline)?;
             let error = match self.upstream.clone().oneshot(call).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) => error,
+                Err(error) => addressed(route, lent.as_deref(), error),
             };
             let is_key_bound = match error.verdict() {
                 Verdict::Again { key_bound, .. } | Verdict::MoveOn { key_bound } => key_bound,
                 Verdict::Return => false,
             };
             if !is_key_bound || turns.is_empty() {
-                return Err(addressed(route, error));
+                return Err(error);
             }
         }
     }
 
-    async fn call(&self, route: &Route, errand: &Errand, key: Option<usize>, rotates: bool) -> Result<Call> {
-        let deadline = Instant::now() + route.target.policy.deadlines.total;
+    async fn lend<'a>(&self, route: &'a Route, key: Option<usize>, deadline: Instant) -> Result<Option<Lent<'a>>> {
+        let Some(key) = key else { return Ok(None) };
+        let wire = Wire { clients: &self.clients, connection: &route.target.connection };
+        route.upstream.keys.credential(key, &wire, deadline).await
+    }
+
+    fn call(
+        &self,
+        route: &Route,
+        errand: &Errand,
+        with: Option<&Credential>,
+        rotates: bool,
+        deadline: Instant,
+    ) -> Result<Call> {
         let mut request = request(route, errand)?;
-        let lent = match key {
-            Some(key) => {
-                let wire = Wire { clients: &self.clients, connection: &route.target.connection };
-                route.upstream.keys.credential(key, &wire, deadline).await?
-            }
-            None => None,
-        };
-        authorize(route, lent.as_deref(), &errand.headers, &mut request)?;
+        authorize(route, with, &errand.headers, &mut request)?;
         Ok(Call {
             id: errand.id,
             target: Arc::clone(&route.target),

@@ -112,6 +112,11 @@ impl InFlight {
         route.load.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(route)
     }
+
+    /// Where the work is done.
+    pub(super) fn route(&self) -> &Route {
+        &self.0
+    }
 }
 
 impl Drop for InFlight {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::time::Sleep;
 
-use super::order::InFlight;
+use super::{authorize::unquoted, order::InFlight};
 use crate::{
     call::{End, Frames},
     error::{Error, Result},
@@ -68,6 +68,10 @@ impl RelayStream {
         };
         self.state = match taken {
             Err(error) => {
+                let error = match &self.in_flight {
+                    Some(in_flight) => unquoted(in_flight.route(), error),
+                    None => error,
+                };
                 self.close();
                 self.end(&End::Failed(error.clone()));
                 State::Failed(error)

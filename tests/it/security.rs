@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{
     Gateway, Script, Upstream,
     gateway::{Process, openai},
-    openai::{ask, completion, error, says},
+    openai::{ask, c, completion, error, says},
 };
 
 const KEY: &str = "sk-ci-0123456789abcdef";
@@ -108,6 +108,26 @@ async fn a_repeated_model_is_written_over() {
     let reply = gateway.send("POST", "/v1/chat/completions", &headers, body.as_bytes()).await.whole().await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert!(!upstream.request(0).text().contains("dear"), "{}", upstream.request(0).text());
+}
+
+/// X4: an upstream that quotes the operator's key does not tell it to clients.
+#[tokio::test]
+async fn a_quoted_key_is_blotted_out() {
+    let quoting = error("Bad key sk-up-canary.", "sk-up-canary", Some("sk-up-canary"));
+    let upstream = Upstream::scripted([
+        Script::json(401, &quoting),
+        Script::json(400, &quoting),
+        Script::sse().frame(format!("data: {quoting}\n\n")).end(),
+        Script::sse().frame(c("a")).frame(format!("data: {quoting}\n\n")).end(),
+    ])
+    .await;
+    let gateway = Gateway::start(&openai(&upstream).replace("sk-up", "sk-up-canary")).await;
+    for (status, stream) in [(502, false), (400, false), (502, true), (200, true)] {
+        let reply = gateway.ask(&ask("up/m", stream)).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert!(reply.text().contains("Bad key ***."), "{}", reply.text());
+        assert!(!reply.text().contains("canary"), "{}", reply.text());
+    }
 }
 
 /// X3: no field and no header of a request chooses where it goes.
