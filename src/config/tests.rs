@@ -443,6 +443,21 @@ fn a_secret_may_be_kept_in_a_file_beside() {
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
+/// What a variable or a file ends in is no part of a secret; more lines than one are a mistake, which
+/// would else show with the first call.
+#[test]
+fn a_secret_is_one_line() {
+    let text = "[providers.openai]\n[providers.lab]\ntype = \"openai-compatible\"\nbase-url = \"http://h/v1\"\n\
+                api-key = { env = \"LAB\" }\n[keys.k]\nsecret = { env = \"CLIENT\" }\n";
+    let config = config(text, [("OPENAI_API_KEY", "sk-1\n"), ("LAB", " sk-2\r\n"), ("CLIENT", "sk-3\n")]);
+    assert_eq!(config.providers["openai"].api_keys[0].expose_secret(), "sk-1");
+    assert_eq!(config.providers["lab"].api_keys[0].expose_secret(), "sk-2");
+    assert_eq!(config.keys[0].hash, hash_key("sk-3"));
+    let report = report(text, [("OPENAI_API_KEY", "sk-1"), ("LAB", "canary\nmore"), ("CLIENT", "sk-3")]);
+    assert!(report.contains("providers.lab.api-key: the secret holds a line break"), "{report}");
+    assert!(!report.contains("canary"), "{report}");
+}
+
 fn here(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }

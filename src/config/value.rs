@@ -100,7 +100,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(digits);
     let unit: u64 = match unit.trim_start() {
         "" | "B" => 1,
-        "kB" => 1_000,
+        "kB" | "KB" => 1_000,
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
         "KiB" => 1 << 10,
@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(parse_size("32MiB"), Some(32 << 20));
         assert_eq!(parse_size("1 GB"), Some(1_000_000_000));
         assert_eq!(parse_size("77"), Some(77));
+        assert_eq!((parse_size("5kB"), parse_size("5KB")), (Some(5000), Some(5000)));
         for wrong in ["", "MiB", "1.5MiB", "-1", "1mib", "99999999999GiB"] {
             assert_eq!(parse_size(wrong), None, "{wrong}");
         }

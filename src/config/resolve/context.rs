@@ -64,8 +64,14 @@ impl Context<'_> {
                 None
             }
         }?;
-        if value.trim().is_empty() {
+        // Files and variables often end in a line break that is no part of it.
+        let value = value.trim();
+        if value.is_empty() {
             self.invalid(path, "the secret is empty", "give it as `{ env = \"NAME\" }` or `{ file = \"path\" }`");
+            return None;
+        }
+        if value.contains(char::is_control) {
+            self.invalid(path, "the secret holds a line break or the like", "it must be one line of plain text");
             return None;
         }
         Some(value.into())
@@ -82,7 +88,7 @@ impl Context<'_> {
     }
 
     fn variable(&mut self, path: &Path, name: Option<&str>, default: Option<&str>) -> Option<String> {
-        let Some(name) = name else {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
             let fix = "write `{ env = \"NAME\" }`".to_owned();
             self.draft.add_unless_known(path, Fault::Missing { field: "env", fix });
             return None;
@@ -96,7 +102,7 @@ impl Context<'_> {
 
     fn secret_file(&mut self, path: &Path, name: &str) -> Option<String> {
         match fs::read_to_string(self.file(name)) {
-            Ok(text) => Some(text.trim().to_owned()),
+            Ok(text) => Some(text),
             Err(error) => {
                 self.draft.add(path, Fault::NoSecretFile { file: name.to_owned(), why: error.to_string() });
                 None

@@ -239,7 +239,7 @@ fn standing_key(set: &file::Provider, kind: &KnownKind, path: &Path, cx: &mut Co
 }
 
 fn key_variable(kind: &KnownKind, cx: &Context<'_>) -> Option<(String, SecretString)> {
-    let value = |name: &String| cx.env.get(name).map(|key| (name.clone(), key.into()));
+    let value = |name: &String| cx.env.get(name).map(|key| (name.clone(), key.trim().into()));
     kind.key_env.iter().find_map(value)
 }
 

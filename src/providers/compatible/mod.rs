@@ -215,8 +215,9 @@ fn adjust_completions(quirks: &Quirks, facts: &Facts<'_>, body: &mut Edits<'_>) 
 pub(super) fn sign(auth: Auth, with: Option<&Credential>, request: &mut http::Request<Bytes>) -> Result<()> {
     let Some(with) = with else { return Ok(()) };
     let secret = with.bearer()?.expose_secret();
-    let unusable =
-        |_| Error::Internal { message: format!("The key {} holds characters that no header may carry.", with.label) };
+    let unusable = |_| Error::Internal {
+        message: format!("The credential `{}` holds characters that no header may carry.", with.label),
+    };
     let (name, value) = match auth {
         // A token is borne, whatever the vendor's own header for keys is.
         Auth::None | Auth::XApiKey | Auth::ApiKey | Auth::XGoogApiKey if matches!(with.grant, Grant::Token(_)) => {
