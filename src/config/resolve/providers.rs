@@ -59,11 +59,12 @@ fn discover(file: &File, globals: &Globals, all: &mut Providers, cx: &mut Contex
             file.providers.contains_key(&kind.name) || all.ready.values().any(|provider| provider.kind == kind.name);
         let Some((variable, key)) = key_variable(kind, cx).filter(|_| !configured) else { continue };
         let Settled { settings, origins } = settings::standing(kind, cx);
-        let Some(Ok(address)) = settings::address(kind, &settings, cx) else {
-            let name = &kind.name;
-            cx.warnings
-                .push(format!("{variable} is set, but `{name}` needs an address too: [providers.{name}] base-url"));
-            continue;
+        let address = match settings::address(kind, &settings, cx) {
+            Some(Ok(address)) => address,
+            lacking => {
+                cx.warnings.push(without_address(kind, &variable, lacking.and_then(Result::err)));
+                continue;
+            }
         };
         let provider = ProviderConfig {
             base_url: Some(address),
@@ -75,6 +76,19 @@ fn discover(file: &File, globals: &Globals, all: &mut Providers, cx: &mut Contex
         };
         all.names.push(kind.name.clone());
         all.ready.insert(kind.name.clone(), Arc::new(provider));
+    }
+}
+
+/// Why a key alone enables nothing.
+fn without_address(kind: &KnownKind, variable: &str, lacking: Option<Setting>) -> String {
+    let name = &kind.name;
+    match lacking {
+        Some(setting) => format!(
+            "{variable} is set, but `{name}` needs `{}` too: {} in [providers.{name}]",
+            setting.name(),
+            settings::remedy(setting, kind)
+        ),
+        None => format!("{variable} is set, but `{name}` needs an address too: [providers.{name}] base-url"),
     }
 }
 

@@ -95,13 +95,17 @@ pub(super) fn address(
 
 /// Reports that an address lacks a setting.
 pub(super) fn missing(setting: Setting, kind: &KnownKind, path: &Path, cx: &mut Context<'_>) {
+    let fix = remedy(setting, kind);
+    cx.draft.add_unless_known(&path.key(setting.name()), Fault::Missing { field: setting.name(), fix });
+}
+
+/// What helps where a setting is missing.
+pub(super) fn remedy(setting: Setting, kind: &KnownKind) -> String {
     let known = kind.settings.iter().find(|known| known.setting == setting);
-    let variable = known.and_then(|known| known.env.first());
-    let fix = match variable {
+    match known.and_then(|known| known.env.first()) {
         Some(variable) => format!("set {variable}, or write `{} = \"...\"`, or give a `base-url`", setting.name()),
         None => format!("write `{} = \"...\"`, or give a `base-url`", setting.name()),
-    };
-    cx.draft.add_unless_known(&path.key(setting.name()), Fault::Missing { field: setting.name(), fix });
+    }
 }
 
 fn written(set: &file::Provider, setting: Setting) -> Option<&Text> {

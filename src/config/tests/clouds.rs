@@ -178,7 +178,9 @@ fn google_looks_where_its_own_tools_do() {
 fn a_key_alone_does_not_make_an_address() {
     let config = load_text("", [("AMAZON_KEY", "k")]).unwrap();
     assert!(config.providers.is_empty());
-    assert!(config.warnings.iter().any(|warning| warning.contains("AMAZON_KEY is set, but `amazon`")));
+    let expected = "AMAZON_KEY is set, but `amazon` needs `region` too: set AWS_REGION, or write `region = \"...\"`, \
+                    or give a `base-url` in [providers.amazon]";
+    assert_eq!(config.warnings, [expected]);
     let config = load_text("", [("AMAZON_KEY", "k"), ("AWS_REGION", "eu")]).unwrap();
     assert_eq!(config.providers["amazon"].base_url.as_deref(), Some("https://llm.eu.amazon.test"));
 }
