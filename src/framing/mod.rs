@@ -33,6 +33,16 @@ pub struct Frame {
     pub data: Bytes,
 }
 
+impl Frame {
+    /// Something came that is no frame yet, or a comment: a sign of life.
+    pub const SIGN: Self = Self { raw: None, event: None, data: Bytes::new() };
+
+    /// Whether it says nothing, and no more than that somebody is there.
+    pub fn is_sign(&self) -> bool {
+        self.data.is_empty() && self.event.is_none()
+    }
+}
+
 /// How a stream of bytes is cut into frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {

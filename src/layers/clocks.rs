@@ -5,7 +5,8 @@
 //! which resolves at the first event or with a whole answer, runs whichever of first event and
 //! total ends sooner; a whole answer has a first-event clock only where the operator set one. Around the body of a stream run idle and total, in one wrapper with one
 //! timer. The idle clock runs only while we wait for the upstream: the inner stream is polled
-//! first and a frame stops it, so a slow client is never taken for an idle upstream. When a clock
+//! first and a frame stops it, so a slow client is never taken for an idle upstream. A mere sign of
+//! life stops it too, and goes no further. When a clock
 //! runs out, the exchange is dropped at once, the error is the last item and the body ends.
 //!
 //! Cost: one virtual call and one reading of the time per event. The timer is made when the stream
@@ -157,19 +158,28 @@ impl Stream for Timed {
         if matches!(this.last, Last::Frame) && this.deadline <= Instant::now() {
             return this.expire(Clock::Total);
         }
-        match inner.as_mut().poll_next(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.last = Last::Frame;
-                Poll::Ready(Some(Ok(frame)))
+        loop {
+            match inner.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.last = Last::Frame;
+                    if !frame.is_sign() {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    if this.deadline <= Instant::now() {
+                        return this.expire(Clock::Total);
+                    }
+                }
+                Poll::Ready(end) => {
+                    this.inner = None;
+                    return Poll::Ready(end);
+                }
+                Poll::Pending => {
+                    return match this.poll_silence(cx) {
+                        Poll::Ready(clock) => this.expire(clock),
+                        Poll::Pending => Poll::Pending,
+                    };
+                }
             }
-            Poll::Ready(end) => {
-                this.inner = None;
-                Poll::Ready(end)
-            }
-            Poll::Pending => match this.poll_silence(cx) {
-                Poll::Ready(clock) => this.expire(clock),
-                Poll::Pending => Poll::Pending,
-            },
         }
     }
 }
@@ -260,6 +270,21 @@ mod tests {
         let items: Vec<_> = timed(mock::call(mock::deadlines(60, 5)), frames).await.collect().await;
         assert_eq!(items.len(), 60);
         assert!(items.iter().all(Result::is_ok));
+    }
+
+    /// O1: whoever sends comments, or a long event piece by piece, is not silent; nobody hears of it.
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_are_no_silence() {
+        let signs = stream::iter([3 * SECOND; 20]).then(|pause| async move {
+            sleep(pause).await;
+            Ok(Frame::SIGN)
+        });
+        let frames: Frames = Box::pin(signs.chain(mock::paced([SECOND], mock::silent())));
+        let mut frames = timed(mock::call(mock::deadlines(60, 5)), frames).await;
+        let started = Instant::now();
+        assert!(!frames.next().await.unwrap().unwrap().is_sign());
+        assert!(about(started, 61 * SECOND));
+        assert_eq!(clock(frames.next().await.unwrap()), Some(Clock::Idle));
     }
 
     /// O1, regression 62: silence in mid-stream ends with the idle clock, counted from the frame

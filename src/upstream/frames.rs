@@ -3,6 +3,9 @@
 //! Cost per event: one poll of the body, one cut of the framer; the frame shares the memory of the
 //! network read. No task and no channel: the client's poll pulls the upstream's bytes, and dropping
 //! the stream drops the connection.
+//!
+//! A read that completes no frame gives a sign of life, for the clock that looks for silence: some
+//! upstreams send comments while they think, and a large event may take long to come.
 
 use std::{
     pin::Pin,
@@ -18,7 +21,7 @@ use crate::{
     framing::{Frame, Framer, Framing},
 };
 
-/// The frames of a response body, whatever its framing.
+/// The frames of a response body, whatever its framing, and signs of life between them.
 pub(super) struct BodyFrames<B> {
     body: Pin<Box<B>>,
     framer: Framer,
@@ -55,6 +58,7 @@ where
         if let Some(frame) = self.first.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
+        let mut has_read = false;
         loop {
             match self.framer.next() {
                 Some(Ok(frame)) => {
@@ -68,12 +72,14 @@ where
                     return Poll::Ready(Some(Err(Error::BadReply { message: error.to_string() })));
                 }
                 None if self.ended => return Poll::Ready(None),
+                None if has_read => return Poll::Ready(Some(Ok(Frame::SIGN))),
                 None => {}
             }
             match ready!(self.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
                         self.framer.push(bytes);
+                        has_read = true;
                     }
                 }
                 Some(Err(error)) => {

@@ -40,6 +40,9 @@ use crate::{
 /// no JSON any more.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
 
+/// For an error's body to come. Its status is known, and nobody shall wait for words that do not.
+const ERROR_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A list of models is read up to here; the longest known one has a tenth of it.
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 
@@ -129,7 +132,8 @@ where
         return Err(Error::BadReply { message: message.into() });
     }
     if !head.status.is_success() {
-        let text = read(body, MAX_ERROR_BYTES, Overrun::Cut).await.unwrap_or_default();
+        let text = tokio::time::timeout(ERROR_PATIENCE, read(body, MAX_ERROR_BYTES, Overrun::Cut)).await;
+        let text = text.ok().and_then(Result::ok).unwrap_or_default();
         // Bedrock words its errors its own way, whatever dialect the request was in.
         let error = match bedrock::error::is_ours(&head.headers) {
             true => bedrock::error::read(head.status, &head.headers, &text),
@@ -159,6 +163,9 @@ async fn accepted(call: &Call, frames: &mut (impl Stream<Item = Result<Frame>> +
         let Some(frame) = frames.next().await.transpose()? else {
             return Err(Error::BadReply { message: "The upstream's stream ended without a single event.".into() });
         };
+        if frame.is_sign() {
+            continue;
+        }
         if dialect.accepts(&frame).map_err(|error| providers::refine(&call.target.kind, error))? {
             return Ok(frame);
         }

@@ -175,7 +175,8 @@ async fn the_first_event_clock_falls_back() {
     assert_eq!(gateway.ask(&ask("both", true)).await.content(), "second");
 }
 
-/// O1, case 62: the idle clock counts from event to event and lets a steady stream be.
+/// O1, case 62: the idle clock counts from event to event and lets a steady stream be, and one that
+/// sends comments or a long event piece by piece.
 #[tokio::test]
 async fn the_idle_clock() {
     let pause = Duration::from_millis(400);
@@ -184,13 +185,23 @@ async fn the_idle_clock() {
         steady = steady.wait(pause).frame(c("a"));
     }
     let steady = steady.frames([&finish("stop"), DONE]).end();
+    let mut thinking = Script::sse().frame(c("b"));
+    for _ in 0..6 {
+        thinking = thinking.wait(pause).frame(": PROCESSING\n\n");
+    }
+    let last = c("c");
+    for piece in last.as_bytes().chunks(last.len() / 6) {
+        thinking = thinking.wait(pause).frame(piece);
+    }
+    let thinking = thinking.frames([&finish("stop"), DONE]).end();
     let silent = Script::sse().frames([role(), c("a")]).hang();
-    let upstream = Upstream::scripted([steady, silent]).await;
+    let upstream = Upstream::scripted([steady, thinking, silent]).await;
     let gateway = Gateway::start(&clock(&upstream, "idle", "2s")).await;
     assert_eq!(gateway.ask(&ask("up/m", true)).await.content(), "aaaaaa");
+    assert_eq!(gateway.ask(&ask("up/m", true)).await.content(), "bc");
     let chunks = gateway.ask(&ask("up/m", true)).await.chunks();
     assert_eq!(chunks.last().unwrap()["error"]["code"], "timeout_idle");
-    upstream.closed(1).await;
+    upstream.closed(2).await;
 }
 
 /// O1: the total clock covers attempts and streams together.
