@@ -196,6 +196,18 @@ async fn error_bodies_are_bounded() {
     assert_eq!((error.class, error.message.as_str()), (Class::NotFound, "no such model"));
 }
 
+/// M1: an error whose words do not come has its status all the same, and soon.
+#[tokio::test(start_paused = true)]
+async fn an_error_without_its_words_is_told() {
+    let head = http::Response::builder().status(503).header("retry-after", "7").body(()).unwrap().into_parts().0;
+    let never = StreamBody::new(futures_util::stream::pending::<std::io::Result<http_body::Frame<Bytes>>>());
+    let started = Instant::now();
+    let result = receive(&call("http://lab/canary", false, plain()), head, never, BOUNDS).await;
+    let Error::Upstream(error) = failed(result) else { panic!("another error") };
+    assert_eq!((error.class, error.retry_after), (Class::Overloaded, Some(Duration::from_secs(7))));
+    assert!(started.elapsed() <= ERROR_PATIENCE * 2);
+}
+
 #[tokio::test]
 async fn a_body_is_cut_in_the_middle_of_a_piece() {
     let body = || http_body_util::Full::new(Bytes::from_static(b"abcdef"));
