@@ -32,6 +32,11 @@ impl Losses {
         self.add(field, Weight::Meaning);
     }
 
+    /// Whether one of them has the request refused, with its name.
+    pub(crate) fn refuse(&self) -> bool {
+        self.0.iter().any(|loss| loss.weight == Weight::Meaning)
+    }
+
     pub(crate) fn into_vec(self) -> Vec<Loss> {
         self.0
     }

@@ -65,6 +65,13 @@ impl Path<'_> {
         Error::invalid(message, self.to_string(), "invalid_value")
     }
 
+    /// The error of a string that is none: text that was cut between two surrogates.
+    fn half_a_character(&self) -> Error {
+        let message =
+            format!("Invalid value for '{self}': it holds one half of a surrogate pair, which is no character.");
+        Error::invalid(message, self.to_string(), "invalid_value")
+    }
+
     fn invalid_type(&self, expected: &str, got: Shape) -> Error {
         let message = format!("Invalid type for '{self}': expected {expected}, but got {got} instead.");
         Error::invalid(message, self.to_string(), "invalid_type")
@@ -167,7 +174,11 @@ impl<'a, 'p> Node<'a, 'p> {
         if let Some(plain) = self.plain() {
             return Ok(Cow::Borrowed(plain));
         }
-        let Text(text) = serde_json::from_str(self.raw.get()).map_err(|_| self.mistyped(expected))?;
+        let text = serde_json::from_str(self.raw.get());
+        let Text(text) = text.map_err(|_| match self.shape() {
+            Shape::String => self.path.half_a_character(),
+            Shape::Null | Shape::Bool | Shape::Number | Shape::Array | Shape::Object => self.mistyped(expected),
+        })?;
         Ok(text)
     }
 
@@ -297,6 +308,9 @@ mod tests {
         assert_eq!(code_and_param(root.count("c")), (Some("integer_below_min_value"), Some("c".into())));
         assert_eq!(code_and_param(root.count("d")), (Some("invalid_type"), Some("d".into())));
         assert_eq!(root.count("e").unwrap(), Some(7));
+        let root = Record::parse(br#"{"half":"a\ud83d","whole":"a\ud83c\udf0d"}"#).unwrap();
+        assert_eq!(code_and_param(root.string("half")), (Some("invalid_value"), Some("half".into())));
+        assert_eq!(root.string("whole").unwrap().as_deref(), Some("a\u{1f30d}"));
     }
 
     #[test]

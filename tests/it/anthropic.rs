@@ -420,6 +420,12 @@ async fn losses_are_named() {
     let reply = gateway.ask(&asked).await;
     assert_eq!(reply.status, 400);
     assert_eq!(reply.error()["param"], "n");
+    // A turn of nothing else is refused for what it holds, and not as empty.
+    let mut asked = ask(MODEL, false);
+    asked["messages"][0]["content"] = json!([{"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}]);
+    let reply = gateway.ask(&asked).await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.error()["param"], "messages[].content[].input_audio");
     let mut asked = ask(MODEL, true);
     asked["seed"] = json!(7);
     let reply = gateway.ask(&asked).await;

@@ -60,7 +60,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         losses: &mut losses,
     };
     let mut conversation = writer.conversation(&request.messages)?;
-    if conversation.turns.is_empty() {
+    if conversation.turns.is_empty() && !losses.refuse() {
         return Err(Error::invalid("The conversation holds no text.", "messages", "empty_array"));
     }
     if matches!(shape, Shape::Instruction) {

@@ -45,7 +45,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     let tools = Tools::new(request, &line, &names, &shape, &mut losses);
     let writer = Writer { line: &line, tools: &names, ids: &ids, told: tools.tools.is_empty(), losses: &mut losses };
     let mut conversation = writer.conversation(&request.messages, whole_cache(request))?;
-    if conversation.messages.is_empty() {
+    if conversation.messages.is_empty() && !losses.refuse() {
         return Err(Error::invalid("The conversation holds no text.", "messages", "empty_array"));
     }
     if matches!(shape, Shape::Instruction) {

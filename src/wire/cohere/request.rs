@@ -50,7 +50,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         }
         None => format(&request.output),
     };
-    if messages.is_empty() {
+    if messages.is_empty() && !losses.refuse() {
         return Err(Error::invalid("The conversation holds no text.", "messages", "empty_array"));
     }
     let mut body = Body {

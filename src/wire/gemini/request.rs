@@ -63,7 +63,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         losses: &mut losses,
     };
     let conversation = writer.conversation(&request.messages)?;
-    if conversation.contents.is_empty() {
+    if conversation.contents.is_empty() && !losses.refuse() {
         return Err(Error::invalid("The conversation holds no text.", "messages", "empty_array"));
     }
     let has_functions = tools.has_functions();
