@@ -335,7 +335,7 @@ pub struct ModelQuirks {
     pub values: BTreeMap<String, BTreeMap<String, String>>,
     pub effort_off: Option<EffortOff>,
     pub tool_choice: Vec<Choice>,
-    /// What it wants of `reasoning_content` in an assistant's turn with tool calls.
+    /// What it wants of `reasoning_content` in turns of its own that called tools.
     pub reasoning_back: Option<ReasoningBack>,
 }
 
@@ -345,8 +345,11 @@ pub struct ModelQuirks {
 pub enum ReasoningBack {
     /// It makes better answers with it, and does without.
     WhereKnown,
-    /// It refuses a turn without any: where none is known an empty text stands for it.
-    Always,
+    /// It refuses a call without any: where none is known an empty text stands for it.
+    WithCalls,
+    /// So it does an answer without any, in a conversation that called tools, and wants what led to it
+    /// from the calls before on.
+    Throughout,
 }
 
 /// One meaning of an error. All conditions that are given must hold.

@@ -38,7 +38,7 @@ use self::{
     azure::Azure,
     bedrock::{Bedrock, mantle::Mantle},
     builtin::Builtin,
-    catalogue::{Catalogue, Row, RowDialect, SettingRow},
+    catalogue::{Catalogue, ReasoningBack, Row, RowDialect, SettingRow},
     cohere::Cohere,
     compatible::Compatible,
     gemini::Gemini,
@@ -84,11 +84,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     fn has_custom_tools(&self) -> bool {
         false
     }
-    /// Whether this model wants what it thought before a tool call back, as the text it said in a chat
-    /// (rule R3). Proofs of reasoning are their dialect's own matter.
-    fn wants_reasoning_back(&self, model: &str) -> bool {
+    /// Whether this model wants what it thought before a tool call back, as the text it said in a chat, and
+    /// in which turns (rule R3). Proofs of reasoning are their dialect's own matter.
+    fn reasoning_back(&self, model: &str) -> Option<ReasoningBack> {
         let _ = model;
-        false
+        None
     }
     /// The name of a model in a request's body.
     fn wire_model<'a>(&self, model: &'a str, settings: &'a ProviderSettings) -> Cow<'a, str> {

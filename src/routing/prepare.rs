@@ -20,7 +20,7 @@ use crate::{
     call::{Dialect, Inbound},
     error::{Error, Result},
     ir,
-    providers::Ask,
+    providers::{Ask, catalogue::ReasoningBack},
     wire::{self, ClientDialect, Facts, Loss, Memo, Weight, json, sealed::unseal, signature},
 };
 
@@ -129,8 +129,8 @@ impl Source {
     /// Puts back the reasoning that a client has dropped and this model wants (rule R3). `None` where it
     /// wants none.
     fn say_again(&self, route: &Route, dialect: Dialect, body: &mut json::Edits<'_>) -> Option<Memory> {
-        let is_wanted = dialect == Dialect::OpenAiChat && route.upstream.provider.wants_reasoning_back(&route.base);
-        is_wanted.then(|| self.replay.say_again(self.owner(route), body))
+        let wanted = route.upstream.provider.reasoning_back(&route.base).filter(|_| dialect == Dialect::OpenAiChat)?;
+        Some(self.replay.say_again(self.owner(route), wanted == ReasoningBack::Throughout, body))
     }
 
     /// Into the preferred dialect, or into the one that the vendor wants such a request in.

@@ -71,8 +71,8 @@ pub(super) struct Memory {
 enum Form {
     /// As blocks that their maker has signed.
     Signed,
-    /// As a text, after a conversation that comes to this.
-    Said { after: u64 },
+    /// As a text, after this conversation.
+    Said(said::After),
 }
 
 #[derive(Debug, Default)]
@@ -184,7 +184,7 @@ impl Replay {
     fn keep(&self, Memory { owner, form }: &Memory, turn: Turn) {
         let (turn, is_worth_it) = match form {
             Form::Signed => turn.signed(),
-            Form::Said { after } => turn.said(*after),
+            Form::Said(after) => turn.said(*after),
         };
         let Some(call) = turn.first_call().filter(|_| is_worth_it).map(str::to_owned) else { return };
         let now = Instant::now();

@@ -74,6 +74,41 @@ async fn what_was_thought_comes_back_among_the_clients_bytes() {
     }
 }
 
+/// R3: DeepSeek wants what it thought of the answer as well, once it has called a tool; where nothing is known
+/// an empty text stands for it.
+#[tokio::test]
+async fn answers_after_calls_get_theirs_back() {
+    let mut answer = completion("It is cold.");
+    answer["choices"][0]["message"]["reasoning_content"] = "4C is cold.".into();
+    let upstream =
+        Upstream::scripted([thinks(false, "Hm.", ID), Script::json(200, &answer), says("yes"), says("yes")]).await;
+    let gateway = gateway(&upstream).await;
+    let ask = async |messages: &Value| {
+        let body = json!({"model": MODEL, "messages": messages}).to_string();
+        let mut turn = send(&gateway, "/v1/chat/completions", &body).await["choices"][0]["message"].clone();
+        turn.as_object_mut().unwrap().remove("reasoning_content");
+        turn
+    };
+    let mut talk = json!([{"role": "user", "content": "hi"}]);
+    let push = |talk: &mut Value, turn: Value| talk.as_array_mut().unwrap().push(turn);
+    let call = ask(&talk).await;
+    push(&mut talk, call);
+    push(&mut talk, json!({"role": "tool", "tool_call_id": ID, "content": "4C"}));
+    let answer = ask(&talk).await;
+    push(&mut talk, answer);
+    push(&mut talk, json!({"role": "user", "content": "sure?"}));
+    ask(&talk).await;
+    let said = |at: usize| {
+        let body = upstream.request(at).json();
+        let turns = body["messages"].as_array().unwrap().iter().filter(|message| message["role"] == "assistant");
+        turns.map(|turn| turn["reasoning_content"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(said(2), ["Hm.", "4C is cold."]);
+    talk[3]["content"] = "It is cold, they say.".into();
+    ask(&talk).await;
+    assert_eq!(said(3), ["Hm.", ""]);
+}
+
 /// R3: so it does to a client of another dialect that keeps no thinking.
 #[tokio::test]
 async fn what_was_thought_comes_back_from_other_dialects() {

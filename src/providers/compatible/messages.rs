@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use super::{fields::quoted, losses::Losses, tool_ids::NineChars};
 use crate::{
-    providers::catalogue::{Order, Quirks, ToolIds},
+    providers::catalogue::{Order, Quirks, ReasoningBack, ToolIds},
     wire::json::{Edits, Object, array},
 };
 
@@ -18,10 +18,18 @@ pub(super) struct Rules {
     pub(super) strip_name: bool,
     pub(super) flat_content: bool,
     pub(super) nine_char_ids: bool,
-    /// Assistant turns with tool calls get a `reasoning_content` (rule R3).
-    pub(super) fill_reasoning: bool,
+    /// Assistant turns get a `reasoning_content`, in a conversation with tool calls (rule R3).
+    pub(super) fill_reasoning: Fill,
     /// Assistant turns go without what only other vendors' models, and this gateway, say beside them.
     pub(super) bare: bool,
+}
+
+/// Which turns lack something without any reasoning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    None,
+    Calls,
+    All,
 }
 
 /// What a turn of another vendor's model has that this gateway told the client, and that a vendor which
@@ -31,13 +39,17 @@ const OTHERS: [&str; 4] = ["reasoning_content", "thinking_blocks", "images", EXT
 const EXTRA: &str = "extra_content";
 
 impl Rules {
-    pub(super) fn of(quirks: &Quirks, needs_reasoning: bool) -> Self {
+    pub(super) fn of(quirks: &Quirks, reasoning_back: Option<ReasoningBack>) -> Self {
         Self {
             developer_as_system: !quirks.developer,
             strip_name: quirks.strip_name,
             flat_content: quirks.flat_content,
             nine_char_ids: quirks.tool_ids == ToolIds::Nine,
-            fill_reasoning: needs_reasoning,
+            fill_reasoning: match reasoning_back {
+                None | Some(ReasoningBack::WhereKnown) => Fill::None,
+                Some(ReasoningBack::WithCalls) => Fill::Calls,
+                Some(ReasoningBack::Throughout) => Fill::All,
+            },
             bare: quirks.bare,
         }
     }
@@ -51,14 +63,14 @@ impl Rules {
             strip_name: self.strip_name && holds("\"name\""),
             flat_content: self.flat_content && holds("\"content\""),
             nine_char_ids: self.nine_char_ids && holds("\"tool_call"),
-            fill_reasoning: self.fill_reasoning && holds("\"tool_calls\""),
+            fill_reasoning: if holds("\"tool_calls\"") { self.fill_reasoning } else { Fill::None },
             bare: self.bare && OTHERS.iter().any(|field| holds(field)),
         }
     }
 
     fn none(self) -> bool {
         let of_content = self.strip_name || self.flat_content || self.nine_char_ids;
-        !(self.developer_as_system || of_content || self.fill_reasoning || self.bare)
+        !(self.developer_as_system || of_content || self.fill_reasoning != Fill::None || self.bare)
     }
 }
 
@@ -99,8 +111,12 @@ fn one(rules: Rules, index: usize, message: &mut Edits<'_>, ids: &mut NineChars,
     if rules.bare && message.get("role") == Some(r#""assistant""#) {
         strip_others(index, message, losses);
     }
-    let calls_tools = message.get("tool_calls").is_some_and(|calls| calls.starts_with('['));
-    if rules.fill_reasoning && calls_tools && message.get("reasoning_content").is_none_or(|said| said == "null") {
+    let lacks = match rules.fill_reasoning {
+        Fill::None => false,
+        Fill::Calls => message.get("tool_calls").is_some_and(|calls| calls.starts_with('[')),
+        Fill::All => message.get("role") == Some(r#""assistant""#),
+    };
+    if lacks && message.get("reasoning_content").is_none_or(|said| said == "null") {
         message.set("reasoning_content", r#""""#);
     }
 }

@@ -102,8 +102,8 @@ impl Provider for Compatible {
         self.row.quirks.custom_tools
     }
 
-    fn wants_reasoning_back(&self, model: &str) -> bool {
-        self.row.model_quirks(model).any(|quirks| quirks.reasoning_back.is_some())
+    fn reasoning_back(&self, model: &str) -> Option<ReasoningBack> {
+        self.row.model_quirks(model).find_map(|quirks| quirks.reasoning_back)
     }
 
     fn adjusts(&self, dialect: Dialect) -> bool {
@@ -196,8 +196,8 @@ pub(super) fn adjust(row: &Row, facts: &Facts<'_>, body: &mut Edits<'_>) -> Vec<
     }
     ask_for_usage(quirks.stream_usage, facts.stream, body);
 
-    let needs_reasoning = of_model.iter().any(|quirks| quirks.reasoning_back == Some(ReasoningBack::Always));
-    messages::rewrite(Rules::of(quirks, needs_reasoning), body, &mut losses);
+    let reasoning_back = of_model.iter().find_map(|quirks| quirks.reasoning_back);
+    messages::rewrite(Rules::of(quirks, reasoning_back), body, &mut losses);
     messages::order(quirks.order, body);
     output::adjust(quirks, body, &mut losses);
     losses.into_vec()

@@ -224,7 +224,12 @@ fn deepseek() {
             (r#"{"tools":[{}],"tool_choice":"required"}"#, r#"{"tools":[{}]}"#, &["tool_choice!"]),
             (
                 r#"{"messages":[{"role":"assistant","tool_calls":[]},{"role":"assistant","content":"x"}]}"#,
-                r#"{"messages":[{"role":"assistant","tool_calls":[],"reasoning_content":""},{"role":"assistant","content":"x"}]}"#,
+                r#"{"messages":[{"role":"assistant","tool_calls":[],"reasoning_content":""},{"role":"assistant","content":"x","reasoning_content":""}]}"#,
+                &[],
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","content":"x"},{"role":"user","content":"\"tool_calls\""}]}"#,
+                r#"{"messages":[{"role":"assistant","content":"x"},{"role":"user","content":"\"tool_calls\""}]}"#,
                 &[],
             ),
             (
@@ -315,6 +320,8 @@ fn moonshot() {
         }
     }
     check("moonshot", "moonshot-v1-8k", &[(&turn(""), &turn(""), &[])]);
+    let answer = r#"{"messages":[{"role":"assistant","tool_calls":[],"reasoning_content":"Hm."},{"role":"assistant","content":"x"}]}"#;
+    check("moonshot", "kimi-k3", &[(answer, answer, &[])]);
     check("moonshot", "moonshot-v1-8k", &[(r#"{"temperature":0.3}"#, r#"{"temperature":0.3}"#, &[])]);
 }
 

@@ -1,12 +1,13 @@
 //! Reasoning that a vendor signs nothing of, and wants back all the same, as a text (rule R3).
 //!
 //! A chat says it in `reasoning_content`, which most clients drop. It is put back into the very words
-//! of the request, so that bytes may pass on both ways: into each turn that called tools and lacks it,
-//! and into no other place. What is not known stays as it is; a vendor's own rules say what then.
+//! of the request, so that bytes may pass on both ways: into each turn that called tools and lacks it, for
+//! some models also into those that follow before the next question, and into no other place. What is not
+//! known stays as it is; a vendor's own rules say what then.
 //!
-//! Some vendors count their calls (`functions.search:0`), so that an id says nothing of whose it is.
-//! Such a call is known by the conversation before it as well, to the byte: nobody finds what was
-//! thought of another's.
+//! A turn is found by its calls. Some vendors count them (`functions.search:0`), so that an id says nothing
+//! of whose it is, and an answer has none: those are known by the conversation before them as well, to the
+//! byte. Nobody finds what was thought of another's.
 //!
 //! Cost, for models that want it and no others: per request a hash of its messages and a parse of the
 //! turns that lack their reasoning; per answer that passes a parse of its own, event by event.
@@ -38,10 +39,18 @@ static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// The shortest end of an id that is drawn and not counted.
 const DRAWN: usize = 8;
 
-/// A turn that lacks its reasoning.
+/// A turn that lacks its reasoning, and by what it is known: its calls, or what it says.
 struct Lacking {
     at: usize,
-    calls: Vec<String>,
+    known_as: Vec<String>,
+}
+
+/// A conversation, as far as what comes after it is known by it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct After {
+    hash: u64,
+    /// A tool was called since the last question, and the answer to that is wanted back too.
+    in_loop: bool,
 }
 
 // === impl Replay ===
@@ -49,9 +58,10 @@ struct Lacking {
 impl Replay {
     /// Puts the reasoning that is known back into the messages of a chat. Tells how the one that the
     /// answer brings is to be kept.
-    pub(in crate::routing) fn say_again(&self, owner: Owner, body: &mut Edits<'_>) -> Memory {
+    /// `throughout` also in the answers that tools led to.
+    pub(in crate::routing) fn say_again(&self, owner: Owner, throughout: bool, body: &mut Edits<'_>) -> Memory {
         let messages = body.get("messages").unwrap_or_default();
-        let (lacking, after) = read(messages);
+        let (lacking, after) = read(messages, throughout);
         let found = self.said(&owner, lacking);
         let said = |index: usize| found.iter().find(|(at, _)| *at == index).map(|(_, text)| text);
         let new = (!found.is_empty()).then(|| {
@@ -64,7 +74,7 @@ impl Replay {
         if let Some(new) = new.flatten() {
             body.set("messages", new);
         }
-        Memory { owner, form: Form::Said { after } }
+        Memory { owner, form: Form::Said(after) }
     }
 
     /// What was said before the calls of these turns, where it is known.
@@ -74,9 +84,9 @@ impl Replay {
         }
         let now = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |Lacking { at, calls }: Lacking| {
-            let turn = calls.iter().find_map(|call| kept.touch(owner, call, now, self.bounds.age))?;
-            calls.iter().all(|call| turn.calls(call)).then(|| (at, turn.text()))
+        let known = |Lacking { at, known_as }: Lacking| {
+            let turn = known_as.iter().find_map(|call| kept.touch(owner, call, now, self.bounds.age))?;
+            known_as.iter().all(|call| turn.calls(call)).then(|| (at, turn.text()))
         };
         lacking.into_iter().filter_map(known).collect()
     }
@@ -86,15 +96,17 @@ impl Replay {
 
 impl Turn {
     /// As it comes back after this conversation where reasoning is a text, and whether there is any.
-    pub(super) fn said(self, after: u64) -> (Self, bool) {
+    pub(super) fn said(self, after: After) -> (Self, bool) {
+        let words = self.0.iter().map(|piece| if let Piece::Text(bytes) = piece { *bytes } else { 0 }).sum();
+        let answer = (after.in_loop && self.first_call().is_none()).then(|| Piece::Call(answer(words, after)));
         let pieces = self.0.into_iter().filter_map(|piece| match piece {
             Piece::Reasoning(Block::Reasoning { text, .. }) if !text.is_empty() => {
                 Some(Piece::Reasoning(Block::Reasoning { text, signature: None }))
             }
-            Piece::Call(id) => Some(Piece::Call(known_as(&id, after))),
+            Piece::Call(id) => Some(Piece::Call(call(&id, after))),
             Piece::Reasoning(_) | Piece::Text(_) => None,
         });
-        let turn = Self(pieces.collect());
+        let turn = Self(pieces.chain(answer).collect());
         let thinks = turn.0.iter().any(|piece| matches!(piece, Piece::Reasoning(_)));
         (turn, thinks)
     }
@@ -111,41 +123,64 @@ impl Turn {
 // === reading a conversation ===
 
 /// The turns without their reasoning, and what the conversation comes to.
-fn read(messages: &str) -> (Vec<Lacking>, u64) {
+fn read(messages: &str, throughout: bool) -> (Vec<Lacking>, After) {
     let mut lacking = Vec::new();
     let mut hash = SEED.build_hasher();
+    let mut in_loop = false;
     for (at, message) in array::elements(messages).unwrap_or_default().into_iter().enumerate() {
-        let calls = calls(message.get(), hash.finish());
-        if !calls.is_empty() {
-            lacking.push(Lacking { at, calls });
+        let after = After { hash: hash.finish(), in_loop };
+        let has_calls = memchr::memmem::find(message.get().as_bytes(), b"\"tool_calls\"").is_some();
+        let turn = (has_calls || in_loop).then(|| Object::parse_str(message.get()).ok()).flatten();
+        if let Some(turn) = turn {
+            let role = turn.get("role").map_or("", |role| role.get());
+            in_loop = throughout && role != "\"user\"" && (in_loop || turn.present("tool_calls").is_some());
+            let known_as = lacks(&turn).then(|| calls(&turn, after).or_else(|| answers(&turn, after))).flatten();
+            lacking.extend(known_as.map(|known_as| Lacking { at, known_as }));
         }
         hash.write(message.get().as_bytes());
         hash.write_usize(message.get().len());
     }
-    (lacking, hash.finish())
+    (lacking, After { hash: hash.finish(), in_loop })
 }
 
-/// The calls of a turn that lacks its reasoning, as they are known here.
-fn calls(message: &str, after: u64) -> Vec<String> {
-    if memchr::memmem::find(message.as_bytes(), b"\"tool_calls\"").is_none() {
-        return Vec::new();
+/// Whether it is a turn of the model's without its reasoning. A text that says nothing is what clients write
+/// who have not kept it.
+fn lacks(turn: &Object<'_>) -> bool {
+    let is_said = turn.present("reasoning_content").is_some_and(|said| said.get() != "\"\"");
+    !is_said && turn.get("role").is_some_and(|role| role.get() == "\"assistant\"")
+}
+
+/// The calls of a turn, as they are known here.
+fn calls(turn: &Object<'_>, after: After) -> Option<Vec<String>> {
+    let id = |call: &str| serde_json::from_str::<String>(Object::parse_str(call).ok()?.get("id")?.get()).ok();
+    let calls = array::elements(turn.present("tool_calls")?.get())?;
+    let calls: Vec<String> =
+        calls.into_iter().map(|made| Some(call(&id(made.get())?, after))).collect::<Option<_>>()?;
+    Some(calls).filter(|calls| !calls.is_empty())
+}
+
+/// What a turn says that calls nothing, as it is known here.
+fn answers(turn: &Object<'_>, after: After) -> Option<Vec<String>> {
+    if !after.in_loop || turn.present("tool_calls").is_some_and(|calls| calls.get() != "[]") {
+        return None;
     }
-    let calls = |message: &str| -> Option<Vec<String>> {
-        let message = Object::parse_str(message).ok()?;
-        // A text that says nothing is what clients write who have not kept it.
-        let is_said = message.present("reasoning_content").is_some_and(|said| said.get() != "\"\"");
-        let calls = message.present("tool_calls").filter(|_| !is_said)?;
-        let id = |call: &str| serde_json::from_str::<String>(Object::parse_str(call).ok()?.get("id")?.get()).ok();
-        array::elements(calls.get())?.into_iter().map(|call| Some(known_as(&id(call.get())?, after))).collect()
-    };
-    calls(message).unwrap_or_default()
+    let text = |json: &str| serde_json::from_str::<String>(json).ok().map(|text| text.len());
+    let part = |part: &str| text(Object::parse_str(part).ok()?.get("text")?.get());
+    let content = turn.get("content")?.get();
+    let words = text(content).or_else(|| array::elements(content)?.into_iter().map(|json| part(json.get())).sum())?;
+    Some(vec![answer(words, after)])
 }
 
 /// By what a call after this conversation is found again.
-fn known_as(id: &str, after: u64) -> String {
+fn call(id: &str, after: After) -> String {
     let end = id.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
     let is_drawn = end.len() >= DRAWN && end.bytes().any(|byte| byte.is_ascii_digit());
-    if is_drawn { id.to_owned() } else { format!("{id} {after:016x}") }
+    if is_drawn { id.to_owned() } else { format!("{id} {:016x}", after.hash) }
+}
+
+/// By what an answer of so many bytes after this conversation is.
+fn answer(words: usize, after: After) -> String {
+    format!("{words} bytes {:016x}", after.hash)
 }
 
 fn quoted(text: &str) -> String {
@@ -236,9 +271,13 @@ mod tests {
 
     /// The request after what is known has been put back, and how its answer is to be kept.
     fn again(replay: &Replay, caller: &str, messages: &str) -> (String, Memory) {
+        throughout(replay, caller, messages, false)
+    }
+
+    fn throughout(replay: &Replay, caller: &str, messages: &str, throughout: bool) -> (String, Memory) {
         let body = format!(r#"{{"model":"m", "messages" : {messages},"n":1.0}}"#);
         let mut edits = Object::parse_str(&body).unwrap().edit();
-        let memory = replay.say_again(owner(caller), &mut edits);
+        let memory = replay.say_again(owner(caller), throughout, &mut edits);
         let changed = edits.apply();
         let new =
             changed.strip_prefix(r#"{"model":"m", "messages" : "#).and_then(|rest| rest.strip_suffix(r#","n":1.0}"#));
@@ -295,6 +334,35 @@ mod tests {
         assert_eq!(again(&replay, "app", &sent).0, sent);
     }
 
+    /// R3: where a model wants it, so does what it thought of the answer that its calls led to, and nothing that it
+    /// thought of another question.
+    #[tokio::test]
+    async fn answers_that_tools_led_to_get_theirs_back() {
+        let replay = Replay::new(Bounds::default());
+        let asked = r#"{"role":"user","content":"hi"}"#;
+        let called = format!(
+            r#"{{"role":"assistant","tool_calls":[{{"id":"{DRAWN}"}}]}},{{"role":"tool","tool_call_id":"{DRAWN}","content":"4C"}}"#
+        );
+        let mut cold = answer("So it is cold.", DRAWN);
+        cold.blocks.retain(|block| !matches!(block, Block::ToolCall { .. }));
+        for (before, is_kept) in [(format!("[{asked}]"), false), (format!("[{asked},{called}]"), true)] {
+            let (_, memory) = throughout(&replay, "me", &before, true);
+            replay.remember(&memory, &cold);
+            assert_eq!(!replay.kept.lock().unwrap().by_call.is_empty(), is_kept, "{before}");
+        }
+        let said = |content: &str, reasoning: &str| {
+            format!(r#"[{asked},{called},{{"role":"assistant","content":{content}{reasoning}}},{asked}]"#)
+        };
+        let known = r#","reasoning_content":"So it is cold.""#;
+        for content in [r#""Let me see.""#, r#"[{"type":"text","text":"Let me "},{"type":"text","text":"see."}]"#] {
+            assert_eq!(throughout(&replay, "me", &said(content, ""), true).0, said(content, known));
+            assert_eq!(throughout(&replay, "me", &said(content, ""), false).0, said(content, ""), "not every model");
+        }
+        let other = said(r#""Something else.""#, "");
+        assert_eq!(throughout(&replay, "me", &other, true).0, other);
+        assert_eq!(throughout(&replay, "you", &said(r#""Let me see.""#, ""), true).0, said(r#""Let me see.""#, ""));
+    }
+
     #[test]
     fn ids_are_drawn_or_counted() {
         for (id, drawn) in [
@@ -305,7 +373,7 @@ mod tests {
             ("get_weather", false),
             ("", false),
         ] {
-            assert_eq!(known_as(id, 1) == id, drawn, "{id}");
+            assert_eq!(call(id, After { hash: 1, in_loop: false }) == id, drawn, "{id}");
         }
     }
 
@@ -331,7 +399,7 @@ mod tests {
             assert_eq!(again(&replay, "me", messages).0, messages);
         }
         let mut none = Object::parse_str("{}").unwrap().edit();
-        replay.say_again(owner("me"), &mut none);
+        replay.say_again(owner("me"), true, &mut none);
         assert!(none.is_empty());
     }
 }

@@ -199,8 +199,7 @@ impl Vendor for Chat {
     /// R3: known reasoning goes back where it is wanted, and else an empty text.
     fn replayed(&self, say: &Say, kept: bool) -> Vec<Part> {
         // R3: where it must come back, nobody need keep it.
-        let comes_back = kept || (self.wants_reasoning && !say.calls.is_empty());
-        let thought = (say.thinks && comes_back).then(|| Part::Thought(THOUGHT.concat()));
+        let thought = (say.thinks && (kept || self.wants_reasoning)).then(|| Part::Thought(THOUGHT.concat()));
         in_order(thought, say, "call_")
     }
 }
