@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sluis::{
     call::Dialect,
     error::Result,
-    wire::{self, Encoded, Facts, Loss, json},
+    wire::{self, Encoded, Facts, Loss, Weight, json},
 };
 
 use crate::{Page, client, fixtures::Fixture, invariants, text, told};
@@ -43,8 +43,9 @@ fn passed(fixture: &Fixture, request: &Bytes) -> String {
 fn translated(fixture: &Fixture, dialect: Dialect, request: &[u8]) -> String {
     match encode(fixture, dialect, request) {
         Ok((model, Encoded { body, headers, losses, .. })) => {
-            // Their models stand in the path, and Gemini's messages are contents.
-            if dialect != Dialect::Gemini {
+            // Their models stand in the path, and Gemini's messages are contents. What is refused goes nowhere.
+            let is_refused = losses.iter().any(|loss| loss.weight == Weight::Meaning);
+            if dialect != Dialect::Gemini && !is_refused {
                 invariants::request(text(&body), (dialect != Dialect::BedrockConverse).then_some(model.as_str()));
             }
             let mut out = String::new();
