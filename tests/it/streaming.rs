@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::support::{
     Gate, Gateway, Script, Upstream,
     gateway::{openai, provider},
-    openai::{DONE, ask, c, chunk, completion, counts, event, finish, role, says, usage},
-    until,
+    http,
+    openai::{DONE, ask, c, chunk, completion, counts, error, event, finish, role, says, usage},
+    until, within,
 };
 
 fn with_usage(model: &str) -> Value {
@@ -295,6 +297,26 @@ async fn keep_alives_stand_between_events_only() {
     }
     gate.open();
     assert_eq!(answer.whole().await.content(), "half");
+}
+
+/// S6: the time it takes to send a large request is no silence, so a failure after it keeps its status.
+#[tokio::test]
+async fn a_slow_request_keeps_its_status() {
+    let upstream = Upstream::scripted([Script::json(400, &error("no", "some_error", None))]).await;
+    let gateway = Gateway::start(&format!("{}[keep-alive]\ninterval = \"500ms\"\n", openai(&upstream))).await;
+    let body = ask("up/m", true).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let stream = TcpStream::connect(gateway.addr).await.unwrap();
+    let (first, rest) = body.split_at(9);
+    http::write(&stream, format!("{head}{first}").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    http::write(&stream, rest.as_bytes()).await.unwrap();
+    let reader = http::Reader::default();
+    let head = within("an answer", reader.head(&stream)).await.unwrap().unwrap();
+    assert!(head.line.contains(" 400 "), "{}", head.line);
 }
 
 /// S6: a failure before the first keep-alive has its status, a later one is an error frame. The

@@ -3,7 +3,7 @@
 //!
 //! A streamed call is a race: the head waits for the answer, so that a failure keeps its status
 //! and a fallback stays possible, but not longer than the keep-alive interval, counted from the
-//! call's arrival (design section 6.3, rule S6).
+//! moment the whole request was there (design section 6.3, rule S6).
 //!
 //! An endpoint is an [`Endpoint`] and a route; one that does more before or after the call takes
 //! the steps of an [`Exchange`] one by one.
@@ -168,14 +168,15 @@ impl Exchange {
     }
 
     async fn stream(self, mut pending: Pending) -> Response {
-        let by = self.arrival.at + self.interval();
+        // A client that is still sending waits for nothing.
+        let since = Instant::now();
+        let by = since + self.interval();
         let answer = tokio::select! {
             biased;
             answer = &mut pending => answer,
             () = self.server.lifecycle.cut_off() => Err(Error::ShuttingDown.into()),
             // The interval has passed without an answer: 200, and what comes is for the body.
             () = sleep_until(by) => {
-                let since = self.arrival.at;
                 return self.event_stream(&Notes::default(), Source::Waiting(pending), since);
             }
         };
