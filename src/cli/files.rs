@@ -6,7 +6,11 @@
 
 use std::{fs, io::Read, path::Path as FilePath};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{
+    InconsistentKeys,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
 use serde::Deserialize;
 
 use crate::config::{Config, Holds};
@@ -20,7 +24,27 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
         let why = check(&used.file, used.holds).err()?;
         Some(format!("{}: {} {why}", used.path, used.file.display()))
     };
-    config.files().into_iter().filter_map(problem).collect()
+    let mut problems: Vec<String> = config.files().into_iter().filter_map(problem).collect();
+    if problems.is_empty() {
+        problems.extend(config.tls.as_ref().and_then(|tls| together(&tls.cert, &tls.key).err()));
+    }
+    problems
+}
+
+/// Whether the listener's certificate and key can be served: each alone does not tell.
+fn together(cert: &FilePath, key: &FilePath) -> Result<(), String> {
+    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let (Ok(chain), Ok(secret)) = (chain, PrivateKeyDer::from_pem_file(key)) else {
+        return Err(format!("tls.cert: {} cannot be read to its end", cert.display()));
+    };
+    let made = CertifiedKey::from_der(chain, secret, &rustls::crypto::ring::default_provider());
+    match made {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(format!("tls.key: {} is not the key of {}", key.display(), cert.display()))
+        }
+        Err(error) => Err(format!("tls.cert: {} cannot be served: {error}", cert.display())),
+    }
 }
 
 fn check(file: &FilePath, holds: Holds) -> Result<(), String> {
@@ -87,5 +111,24 @@ mod tests {
             assert!(!said.is_empty() && !said.contains("canary"), "{said}");
         }
         assert!(check(FilePath::new("nowhere/at/all"), Holds::Token).unwrap_err().starts_with("cannot be read: "));
+    }
+
+    /// What the listener would refuse at the start is told before.
+    #[test]
+    fn a_certificate_and_its_key_belong_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            fs::write(&file, text).unwrap();
+            file
+        };
+        let [one, two] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+        let cert = write("cert.pem", &one.cert.pem());
+        let (own, other) =
+            (write("own.pem", &one.signing_key.serialize_pem()), write("other.pem", &two.signing_key.serialize_pem()));
+        assert_eq!(together(&cert, &own), Ok(()));
+        assert!(together(&cert, &other).unwrap_err().contains("other.pem is not the key of"));
+        let junk = write("junk.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        assert!(together(&junk, &own).unwrap_err().contains("junk.pem cannot be served"));
     }
 }
