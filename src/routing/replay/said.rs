@@ -56,9 +56,8 @@ pub(super) struct After {
 // === impl Replay ===
 
 impl Replay {
-    /// Puts the reasoning that is known back into the messages of a chat. Tells how the one that the
-    /// answer brings is to be kept.
-    /// `throughout` also in the answers that tools led to.
+    /// Puts the reasoning that is known back into the messages of a chat: into calls of tools, and
+    /// `throughout` into the answers they led to. Tells how that of the answer to come is to be kept.
     pub(in crate::routing) fn say_again(&self, owner: Owner, throughout: bool, body: &mut Edits<'_>) -> Memory {
         let messages = body.get("messages").unwrap_or_default();
         let (lacking, after) = read(messages, throughout);
@@ -97,8 +96,8 @@ impl Replay {
 impl Turn {
     /// As it comes back after this conversation where reasoning is a text, and whether there is any.
     pub(super) fn said(self, after: After) -> (Self, bool) {
-        let words = self.0.iter().map(|piece| if let Piece::Text(bytes) = piece { *bytes } else { 0 }).sum();
-        let answer = (after.in_loop && self.first_call().is_none()).then(|| Piece::Call(answer(words, after)));
+        let bytes = self.0.iter().map(|piece| if let Piece::Text(bytes) = piece { *bytes } else { 0 }).sum();
+        let answer = (after.in_loop && self.first_call().is_none()).then(|| Piece::Call(answer(bytes, after)));
         let pieces = self.0.into_iter().filter_map(|piece| match piece {
             Piece::Reasoning(Block::Reasoning { text, .. }) if !text.is_empty() => {
                 Some(Piece::Reasoning(Block::Reasoning { text, signature: None }))
@@ -164,11 +163,11 @@ fn answers(turn: &Object<'_>, after: After) -> Option<Vec<String>> {
     if !after.in_loop || turn.present("tool_calls").is_some_and(|calls| calls.get() != "[]") {
         return None;
     }
-    let text = |json: &str| serde_json::from_str::<String>(json).ok().map(|text| text.len());
-    let part = |part: &str| text(Object::parse_str(part).ok()?.get("text")?.get());
+    let length = |json: &str| serde_json::from_str::<String>(json).ok().map(|text| text.len());
+    let part = |part: &str| length(Object::parse_str(part).ok()?.get("text")?.get());
     let content = turn.get("content")?.get();
-    let words = text(content).or_else(|| array::elements(content)?.into_iter().map(|json| part(json.get())).sum())?;
-    Some(vec![answer(words, after)])
+    let bytes = length(content).or_else(|| array::elements(content)?.into_iter().map(|json| part(json.get())).sum())?;
+    Some(vec![answer(bytes, after)])
 }
 
 /// By what a call after this conversation is found again.
@@ -179,8 +178,8 @@ fn call(id: &str, after: After) -> String {
 }
 
 /// By what an answer of so many bytes after this conversation is.
-fn answer(words: usize, after: After) -> String {
-    format!("{words} bytes {:016x}", after.hash)
+fn answer(bytes: usize, after: After) -> String {
+    format!("{bytes} bytes {:016x}", after.hash)
 }
 
 fn quoted(text: &str) -> String {
