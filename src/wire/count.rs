@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 
 use super::json;
@@ -88,7 +88,7 @@ impl CountOffer {
                 let model = self.path.strip_suffix(":countTokens").unwrap_or(&self.path);
                 let mut out = BytesMut::with_capacity(request.len() + model.len() + 48);
                 out.extend_from_slice(b"{\"generateContentRequest\":{\"model\":");
-                super::line::write(&model, (&mut out).writer());
+                json::line(&model, &mut out);
                 out.extend_from_slice(b",");
                 out.extend_from_slice(request.trim_ascii().strip_prefix(b"{").unwrap_or_default());
                 out.extend_from_slice(b"}");

@@ -11,6 +11,7 @@
 pub mod array;
 mod scan;
 mod text;
+mod write;
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -21,7 +22,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-pub use self::text::{push_escaped, push_string, some_text, string, text};
+pub use self::{
+    text::{push_escaped, push_string, string},
+    write::{Sink, body, line},
+};
 use crate::error::{Error, Result};
 
 /// By this name `serde_json` hands a [`RawValue`] its text, and takes it from nobody else.

@@ -17,7 +17,6 @@ mod function;
 pub mod gemini;
 mod ids;
 pub mod json;
-pub mod line;
 mod losses;
 mod names;
 pub mod ollama;

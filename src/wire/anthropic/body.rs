@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     ir::{CacheHint, CacheTtl},
-    wire::{arguments::Arguments, json},
+    wire::arguments::Arguments,
 };
 
 #[derive(Debug, Default, Serialize)]
@@ -147,7 +147,6 @@ pub(crate) struct Turn<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Block<'a> {
     Text {
-        #[serde(serialize_with = "json::text")]
         text: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
@@ -182,7 +181,6 @@ pub(crate) enum Block<'a> {
     },
     /// Both keys are required, even when the text is empty.
     Thinking {
-        #[serde(serialize_with = "json::text")]
         thinking: &'a str,
         signature: &'a str,
     },
@@ -194,22 +192,10 @@ pub(crate) enum Block<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Source<'a> {
-    Base64 {
-        media_type: &'a str,
-        #[serde(serialize_with = "json::text")]
-        data: &'a str,
-    },
-    Url {
-        url: &'a str,
-    },
-    Text {
-        media_type: &'static str,
-        #[serde(serialize_with = "json::text")]
-        data: Cow<'a, str>,
-    },
-    File {
-        file_id: &'a str,
-    },
+    Base64 { media_type: &'a str, data: &'a str },
+    Url { url: &'a str },
+    Text { media_type: &'static str, data: Cow<'a, str> },
+    File { file_id: &'a str },
 }
 
 #[derive(Debug, Serialize)]

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::{
@@ -23,7 +22,7 @@ use crate::{
     error::{Error, Result},
     ir::{self, ToolKind},
     wire::{
-        Encoded, Facts, Memo,
+        Encoded, Facts, Memo, json,
         losses::Losses,
         names::{Names, Rule},
     },
@@ -103,10 +102,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     }
     extras::carry(request, &mut body, &mut losses);
     let headers = headers(request, &model, &body, &mut losses);
-    let body = Bytes::from(
-        serde_json::to_vec(&body)
-            .map_err(|error| Error::Internal { message: format!("A Messages request cannot be written: {error}") })?,
-    );
+    let body = json::body(&body)?;
     let memo = memo(request, names, shape);
     Ok(Encoded { body, headers, memo, losses: losses.into_vec() })
 }

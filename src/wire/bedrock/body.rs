@@ -14,7 +14,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     ir::{CacheHint, CacheTtl},
-    wire::{anthropic::body::Schema, arguments::Arguments, json},
+    wire::{anthropic::body::Schema, arguments::Arguments},
 };
 
 #[derive(Debug, Default, Serialize)]
@@ -159,7 +159,7 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Block<'a> {
-    Text(#[serde(serialize_with = "json::text")] Cow<'a, str>),
+    Text(Cow<'a, str>),
     Image(Media<'a>),
     Document(Document<'a>),
     Video(Media<'a>),
@@ -187,7 +187,7 @@ pub(super) struct Document<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) enum Source<'a> {
     /// Base64, as every blob in JSON.
-    Bytes(#[serde(serialize_with = "json::text")] Cow<'a, str>),
+    Bytes(Cow<'a, str>),
     S3Location {
         uri: &'a str,
     },
@@ -213,11 +213,7 @@ pub(super) struct ToolResult<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ReasoningContent<'a> {
-    ReasoningText {
-        #[serde(serialize_with = "json::text")]
-        text: &'a str,
-        signature: &'a str,
-    },
+    ReasoningText { text: &'a str, signature: &'a str },
     RedactedContent(&'a str),
 }
 

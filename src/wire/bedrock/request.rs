@@ -9,7 +9,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
@@ -31,6 +30,7 @@ use crate::{
             request::{memo, plan, refuse, sampled, stops, tool_ids, tool_names},
             thinking::{Around, Plan},
         },
+        json,
         losses::Losses,
         names::{Names, Rule},
     },
@@ -70,10 +70,9 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     fields::label(request, &mut body, &mut losses);
     refuse(request, &mut losses);
     fields::carry(request, &line, &mut body, &mut losses);
-    let body = serde_json::to_vec(&body)
-        .map_err(|error| Error::Internal { message: format!("A Converse request cannot be written: {error}") })?;
+    let body = json::body(&body)?;
     let memo = memo(request, names, shape);
-    Ok(Encoded { body: Bytes::from(body), headers: HeaderMap::new(), memo, losses: losses.into_vec() })
+    Ok(Encoded { body, headers: HeaderMap::new(), memo, losses: losses.into_vec() })
 }
 
 /// Bounds, sampling and reasoning.

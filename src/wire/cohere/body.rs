@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::wire::{function::Tool, json};
+use crate::wire::function::Tool;
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Body<'a> {
@@ -117,21 +117,13 @@ pub(super) struct Content<'a>(pub Vec<Part<'a>>);
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
-    Text {
-        #[serde(serialize_with = "json::text")]
-        text: Cow<'a, str>,
-    },
-    Thinking {
-        thinking: &'a str,
-    },
-    ImageUrl {
-        image_url: Image<'a>,
-    },
+    Text { text: Cow<'a, str> },
+    Thinking { thinking: &'a str },
+    ImageUrl { image_url: Image<'a> },
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Image<'a> {
-    #[serde(serialize_with = "json::text")]
     pub url: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
@@ -163,7 +155,7 @@ impl Content<'_> {
 impl Serialize for Content<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.as_slice() {
-            [Part::Text { text }] => json::text(text, serializer),
+            [Part::Text { text }] => serializer.serialize_str(text),
             parts => parts.serialize(serializer),
         }
     }

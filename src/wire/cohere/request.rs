@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     ir::{self, Effort, Output, ToolKind},
     wire::{
-        Encoded, Facts, Memo,
+        Encoded, Facts, Memo, json,
         losses::Losses,
         names::{Names, Rule},
         prompted,
@@ -70,15 +70,14 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     sample(request, &mut body, &mut losses);
     refuse(request, &mut losses);
     extras::carry(request, &mut body, &mut losses);
-    let body = serde_json::to_vec(&body)
-        .map_err(|error| Error::Internal { message: format!("A request for Cohere cannot be written: {error}") })?;
+    let body = json::body(&body)?;
     let custom = request.tools.iter().filter(|tool| tool.kind == ToolKind::Custom);
     let memo = Memo {
         custom_tools: custom.map(|tool| tool.name.clone()).collect(),
         tool_names: names.into_originals(),
         ..Memo::default()
     };
-    Ok(Encoded { body: body.into(), memo, losses: losses.into_vec(), ..Encoded::default() })
+    Ok(Encoded { body, memo, losses: losses.into_vec(), ..Encoded::default() })
 }
 
 /// Sampling within the vendor's bounds: temperature and penalties from 0 to 1, one penalty at a time.

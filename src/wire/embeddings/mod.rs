@@ -19,6 +19,7 @@ use super::{Loss, Weight};
 use crate::{
     error::{Error, Result},
     ir::{EmbeddingInput, EmbeddingRequest, Embeddings},
+    wire::json,
 };
 
 /// A vendor's form of embedding.
@@ -147,8 +148,7 @@ fn read<'de, T: serde::Deserialize<'de>>(body: &'de [u8]) -> Result<T> {
 
 /// Writes a request's document.
 fn write(document: &impl serde::Serialize) -> Result<Bytes> {
-    let written = serde_json::to_vec(document);
-    written.map(Bytes::from).map_err(|error| Error::Internal { message: format!("an embedding request: {error}") })
+    json::body(document)
 }
 
 /// Counts of prompt tokens and nothing else.

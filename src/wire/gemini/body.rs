@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::wire::{arguments::Arguments, json};
+use crate::wire::arguments::Arguments;
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -176,7 +176,7 @@ pub(super) struct Part<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Payload<'a> {
-    Text(#[serde(serialize_with = "json::text")] Cow<'a, str>),
+    Text(Cow<'a, str>),
     InlineData(Blob<'a>),
     FileData(File<'a>),
     FunctionCall(Call<'a>),
@@ -187,7 +187,6 @@ pub(super) enum Payload<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Blob<'a> {
     pub mime_type: Cow<'a, str>,
-    #[serde(serialize_with = "json::text")]
     pub data: &'a str,
 }
 

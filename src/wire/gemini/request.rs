@@ -8,7 +8,6 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -25,7 +24,7 @@ use crate::{
     error::{Error, Result},
     ir::{self, Output, ToolKind},
     wire::{
-        Encoded, Facts, Host, Memo,
+        Encoded, Facts, Host, Memo, json,
         losses::Losses,
         names::{Names, Rule},
     },
@@ -81,10 +80,7 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     refuse(request, &mut losses);
     extras::carry(request, facts.host, &mut body, &mut losses);
     let headers = headers(request, facts.host);
-    let body = Bytes::from(
-        serde_json::to_vec(&body)
-            .map_err(|error| Error::Internal { message: format!("A Gemini request cannot be written: {error}") })?,
-    );
+    let body = json::body(&body)?;
     Ok(Encoded { body, headers, memo: memo(request, names), losses: losses.into_vec() })
 }
 

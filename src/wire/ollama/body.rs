@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use crate::wire::{arguments::Arguments, function::Tool, json};
+use crate::wire::{arguments::Arguments, function::Tool};
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Body<'a> {
@@ -63,7 +63,6 @@ pub(super) struct Options<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
 pub(super) struct Message<'a> {
     pub role: &'static str,
     /// Always there, and always a string.
-    #[serde(serialize_with = "json::text")]
     pub content: Cow<'a, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub thinking: Cow<'a, str>,

@@ -17,9 +17,9 @@ use super::{
     turns::Writer,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ir::{self, Output, ToolKind},
-    wire::{Encoded, Facts, Memo, losses::Losses, prompted},
+    wire::{Encoded, Facts, Memo, json, losses::Losses, prompted},
 };
 
 pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded> {
@@ -48,11 +48,10 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     };
     refuse(request, &mut losses);
     extras::carry(request, &mut body, &mut losses);
-    let body = serde_json::to_vec(&body)
-        .map_err(|error| Error::Internal { message: format!("A request for Ollama cannot be written: {error}") })?;
+    let body = json::body(&body)?;
     let custom = request.tools.iter().filter(|tool| tool.kind == ToolKind::Custom);
     let memo = Memo { custom_tools: custom.map(|tool| tool.name.clone()).collect(), ..Memo::default() };
-    Ok(Encoded { body: body.into(), memo, losses: losses.into_vec(), ..Encoded::default() })
+    Ok(Encoded { body, memo, losses: losses.into_vec(), ..Encoded::default() })
 }
 
 /// The client's own `options` first: whoever writes them knows the server.

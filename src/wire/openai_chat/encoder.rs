@@ -10,14 +10,14 @@
 //! Cost per event: writes into the output buffer and nothing else, except that the text of
 //! reasoning is also kept until its block ends.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 
 use super::{DONE, extra_content::ExtraContent, finish, images::Image, logprobs::Logprobs, response};
 use crate::{
     ir::{Annotation, Delta, Event, Finish, Logprob, Opening, Source, ToolKind, Usage},
     wire::{
-        Asked, StreamEncoder, line,
+        Asked, StreamEncoder, json,
         signature::{self, Signed},
     },
 };
@@ -132,7 +132,7 @@ impl StreamEncoder for Encoder {
         if let Some(usage) = self.usage.filter(|_| self.asked.include_usage) {
             out.extend_from_slice(&self.head);
             out.extend_from_slice(br#""choices":[],"usage":"#);
-            line::write(&response::Counts::of(&usage), out.writer());
+            json::line(&response::Counts::of(&usage), out);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(DONE);
@@ -166,11 +166,11 @@ impl Encoder {
         let head = &mut self.head;
         head.clear();
         head.extend_from_slice(br#"data: {"id":"#);
-        line::write(&id, &mut *head);
+        json::line(&id, &mut *head);
         head.extend_from_slice(br#","object":"chat.completion.chunk","created":"#);
-        line::write(&created, &mut *head);
+        json::line(&created, &mut *head);
         head.extend_from_slice(br#","model":"#);
-        line::write(&self.asked.model, &mut *head);
+        json::line(&self.asked.model, &mut *head);
         head.extend_from_slice(br#","system_fingerprint":null,"#);
     }
 
@@ -343,11 +343,11 @@ impl Encoder {
     ) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(br#""choices":[{"index":0,"delta":"#);
-        line::write(delta, out.writer());
+        json::line(delta, out);
         out.extend_from_slice(br#","logprobs":"#);
-        line::write(&logprobs, out.writer());
+        json::line(&logprobs, out);
         out.extend_from_slice(br#","finish_reason":"#);
-        line::write(&finish_reason, out.writer());
+        json::line(&finish_reason, out);
         out.extend_from_slice(b"}]");
         if self.asked.include_usage {
             out.extend_from_slice(br#","usage":null"#);

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{error::Error, wire::line};
+use crate::{error::Error, wire::json};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -42,5 +42,5 @@ fn write(error: &Error, out: &mut Vec<u8>) {
     let (kind, message) = (error.kind(), error.message());
     let inner =
         Inner { message: &message, r#type: &kind.kind, param: kind.param.as_deref(), code: kind.code.as_deref() };
-    line::write(&Body { error: inner }, out);
+    json::line(&Body { error: inner }, out);
 }

@@ -43,11 +43,10 @@ struct Choice<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    #[serde(serialize_with = "json::some_text")]
     content: Option<String>,
     refusal: Option<String>,
     annotations: Vec<Citation<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     thinking_blocks: Vec<ThinkingBlock<'a>>,
@@ -169,7 +168,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
         usage: response.usage.as_ref().map(Counts::of),
     };
     // These types always have a JSON form.
-    serde_json::to_vec(&completion).unwrap_or_default().into()
+    json::body(&completion).unwrap_or_default()
 }
 
 /// Whether a block of reasoning must come back, so that its text alone does not do. What is tied to

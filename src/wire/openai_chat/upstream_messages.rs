@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::{names, response, upstream_request::CacheControl};
 use crate::{
     ir::{self, Block, CacheHint, Role, Source},
-    wire::{Loss, Weight, json, results},
+    wire::{Loss, Weight, results},
 };
 
 #[derive(Serialize)]
@@ -39,7 +39,7 @@ pub(super) struct Message<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Content<'a> {
-    Text(#[serde(serialize_with = "json::text")] Cow<'a, str>),
+    Text(Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
@@ -54,19 +54,10 @@ struct Part<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Kind<'a> {
-    Text {
-        #[serde(serialize_with = "json::text")]
-        text: Cow<'a, str>,
-    },
-    ImageUrl {
-        image_url: Image<'a>,
-    },
-    InputAudio {
-        input_audio: Audio<'a>,
-    },
-    File {
-        file: File<'a>,
-    },
+    Text { text: Cow<'a, str> },
+    ImageUrl { image_url: Image<'a> },
+    InputAudio { input_audio: Audio<'a> },
+    File { file: File<'a> },
 }
 
 #[derive(Serialize)]
@@ -78,7 +69,6 @@ struct Image<'a> {
 
 #[derive(Serialize)]
 struct Audio<'a> {
-    #[serde(serialize_with = "json::text")]
     data: &'a str,
     format: &'a str,
 }
@@ -368,8 +358,8 @@ impl<'a> Url<'a> {
 impl Serialize for Url<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain(url) => json::text(url, serializer),
-            Self::Data { media_type, data } => json::text(&format!("data:{media_type};base64,{data}"), serializer),
+            Self::Plain(url) => serializer.serialize_str(url),
+            Self::Data { media_type, data } => serializer.serialize_str(&format!("data:{media_type};base64,{data}")),
         }
     }
 }

@@ -18,9 +18,9 @@ use serde_json::value::RawValue;
 
 use super::{custom, names, upstream_messages};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ir::{self, CacheHint, CacheTtl, Effort, Output, Tool, ToolChoice, ToolKind},
-    wire::{Encoded, Facts, Loss, Memo, Weight},
+    wire::{Encoded, Facts, Loss, Memo, Weight, json},
 };
 
 /// Fields of other dialects that mean nothing here.
@@ -232,8 +232,8 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
     if facts.is_bare {
         body.bare(&mut losses);
     }
-    let body = serde_json::to_vec(&body).map_err(|error| Error::Internal { message: error.to_string() })?;
-    Ok(Encoded { body: body.into(), memo, losses, ..Encoded::default() })
+    let body = json::body(&body)?;
+    Ok(Encoded { body, memo, losses, ..Encoded::default() })
 }
 
 impl Body<'_> {

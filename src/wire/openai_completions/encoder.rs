@@ -4,13 +4,13 @@
 //!
 //! Cost per event: writes into the output buffer and nothing else.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
 use super::{DONE, response::Choice};
 use crate::{
     ir::{Delta, Event, Usage},
     wire::{
-        Asked, StreamEncoder, line,
+        Asked, StreamEncoder, json,
         openai_chat::{Counts, finish},
     },
 };
@@ -45,7 +45,7 @@ impl StreamEncoder for Encoder {
         if let Some(usage) = self.usage.filter(|_| self.asked.include_usage) {
             out.extend_from_slice(&self.head);
             out.extend_from_slice(br#""choices":[],"usage":"#);
-            line::write(&Counts::of(&usage), out.writer());
+            json::line(&Counts::of(&usage), out);
             out.extend_from_slice(b"}\n\n");
         }
         out.extend_from_slice(DONE);
@@ -68,18 +68,18 @@ impl Encoder {
         let head = &mut self.head;
         head.clear();
         head.extend_from_slice(br#"data: {"id":"#);
-        line::write(&id, &mut *head);
+        json::line(&id, &mut *head);
         head.extend_from_slice(br#","object":"text_completion","created":"#);
-        line::write(&created, &mut *head);
+        json::line(&created, &mut *head);
         head.extend_from_slice(br#","model":"#);
-        line::write(&self.asked.model, &mut *head);
+        json::line(&self.asked.model, &mut *head);
         head.extend_from_slice(b",");
     }
 
     fn chunk(&self, text: &str, finish_reason: Option<&'static str>, out: &mut BytesMut) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(br#""choices":"#);
-        line::write(&[Choice { text, index: 0, logprobs: (), finish_reason }], out.writer());
+        json::line(&[Choice { text, index: 0, logprobs: (), finish_reason }], out);
         if self.asked.include_usage {
             out.extend_from_slice(br#","usage":null"#);
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     ir::{Block, Response},
     wire::{
-        Asked,
+        Asked, json,
         openai_chat::{Counts, finish},
     },
 };
@@ -46,7 +46,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
         usage: response.usage.as_ref().map(Counts::of),
     };
     // These types always have a JSON form.
-    serde_json::to_vec(&completion).unwrap_or_default().into()
+    json::body(&completion).unwrap_or_default()
 }
 
 fn said(block: &Block) -> &str {

@@ -12,7 +12,7 @@
 //!
 //! Source: "Streaming messages" (platform.claude.com/docs, read November 2026).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     ir::{Delta, Event, Finish, Opening, Usage},
-    wire::{Asked, StreamEncoder, line},
+    wire::{Asked, StreamEncoder, json},
 };
 
 pub(super) struct Encoder {
@@ -61,7 +61,7 @@ pub(super) fn write(name: &str, payload: &impl Serialize, out: &mut BytesMut) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\ndata: ");
-    line::write(payload, (&mut *out).writer());
+    json::line(payload, out);
     out.extend_from_slice(b"\n\n");
 }
 

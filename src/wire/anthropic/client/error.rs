@@ -6,7 +6,7 @@
 //!
 //! Source: "Errors" (platform.claude.com/docs, read November 2026).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use serde::Serialize;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     call::Dialect,
     error::{Class, Error, UpstreamError},
-    wire::line,
+    wire::json,
 };
 
 /// What clients look for to shorten a conversation.
@@ -62,7 +62,7 @@ fn write(error: &Error, id: Uuid, out: &mut BytesMut) {
     let error = Inner { r#type: kind(error), message: &message, details };
     let mut buffer = Uuid::encode_buffer();
     let request_id = &*id.hyphenated().encode_lower(&mut buffer);
-    line::write(&Body { r#type: "error", error, request_id }, out.writer());
+    json::line(&Body { r#type: "error", error, request_id }, out);
 }
 
 fn message(error: &Error) -> String {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ir::{self, Annotation, Finish, Response},
-    wire::{Asked, arguments::Arguments, line},
+    wire::{Asked, arguments::Arguments, json},
 };
 
 #[derive(Serialize)]
@@ -82,7 +82,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
         None => Counts::guessed(asked, usage::text_bytes(&response.blocks)),
     };
     let mut out = Vec::with_capacity(512);
-    line::write(&message, &mut out);
+    json::line(&message, &mut out);
     out.into()
 }
 

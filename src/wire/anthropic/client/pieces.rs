@@ -2,11 +2,11 @@
 //!
 //! Source: "Streaming messages" (platform.claude.com/docs, read November 2026).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 
 use super::{encoder::write, message::Citation, signature};
-use crate::{ir::Annotation, wire::line};
+use crate::{ir::Annotation, wire::json};
 
 #[derive(Serialize)]
 struct Start<'a> {
@@ -82,7 +82,7 @@ pub(super) fn citation(index: u64, annotation: &Annotation, out: &mut BytesMut) 
 
 pub(super) fn stop(index: u64, out: &mut BytesMut) {
     out.extend_from_slice(b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
-    line::write(&index, (&mut *out).writer());
+    json::line(&index, out);
     out.extend_from_slice(b"}\n\n");
 }
 
@@ -93,9 +93,9 @@ fn start(index: u64, content_block: Opened<'_>, out: &mut BytesMut) {
 /// The hot one: nothing is built but the bytes.
 fn delta(index: u64, before: &str, text: &str, out: &mut BytesMut) {
     out.extend_from_slice(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
-    line::write(&index, (&mut *out).writer());
+    json::line(&index, out);
     out.extend_from_slice(b",\"delta\":");
     out.extend_from_slice(before.as_bytes());
-    line::write(&text, (&mut *out).writer());
+    json::line(&text, out);
     out.extend_from_slice(b"}}\n\n");
 }

@@ -16,7 +16,7 @@ use super::fields::{Fields, camel, each};
 use crate::{
     error::{Error, Result},
     ir::Vector,
-    wire::{embeddings::Format, line, read::Path},
+    wire::{embeddings::Format, json, read::Path},
 };
 
 /// What a text is embedded for, and how.
@@ -119,7 +119,7 @@ fn no_vectors() -> Error {
 
 fn write(document: &impl Serialize) -> Bytes {
     let mut out = Vec::with_capacity(256);
-    line::write(document, &mut out);
+    json::line(document, &mut out);
     out.into()
 }
 

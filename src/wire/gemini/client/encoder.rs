@@ -18,7 +18,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     answer::{Answer, Candidate, Counts, Logprobs, Part, average, finish_reason},
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     ir::{Annotation, Delta, Event, Finish, Logprob, Opening, ToolKind, Usage},
-    wire::{Asked, StreamEncoder, line},
+    wire::{Asked, StreamEncoder, json},
 };
 
 pub(super) struct Encoder {
@@ -238,6 +238,6 @@ impl Called {
 
 fn write(answer: &Answer<'_>, out: &mut BytesMut) {
     out.extend_from_slice(b"data: ");
-    line::write(answer, (&mut *out).writer());
+    json::line(answer, out);
     out.extend_from_slice(b"\r\n\r\n");
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     call::Dialect,
     error::{Class, Error, UpstreamError},
-    wire::line,
+    wire::json,
 };
 
 /// Whose reasons those of the gateway are.
@@ -76,7 +76,7 @@ pub(super) fn body(error: &Error, id: Uuid) -> Bytes {
     let status = native.and_then(|upstream| upstream.kind.as_deref()).unwrap_or_else(|| name(error, code));
     let body = Body { error: Status { code, message: &message, status, details } };
     let mut out = Vec::with_capacity(256);
-    line::write(&body, &mut out);
+    json::line(&body, &mut out);
     out.into()
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ir::{Block, Finish, Response},
-    wire::{Asked, line},
+    wire::{Asked, json},
 };
 
 /// What is said of a prompt that got no answer at all, since other vendors do not say why.
@@ -38,7 +38,7 @@ pub(super) fn encode(response: &Response, asked: &Asked) -> Bytes {
         response_id: if response.id.is_empty() { &asked.id } else { &response.id },
     };
     let mut out = Vec::with_capacity(512);
-    line::write(&answer, &mut out);
+    json::line(&answer, &mut out);
     out.into()
 }
 

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::wire::line;
+use crate::wire::json;
 
 /// Members that are said back as they came, with what stands for them when they did not.
 fn defaults() -> [(&'static str, Value); 21] {
@@ -52,7 +52,7 @@ pub(super) fn of(request: &[u8]) -> Vec<u8> {
     said.insert("presence_penalty".into(), json!(0.0));
     said.insert("frequency_penalty".into(), json!(0.0));
     let mut out = Vec::with_capacity(512);
-    line::write(&Value::Object(said), &mut out);
+    json::line(&Value::Object(said), &mut out);
     // Without the braces.
     out.pop();
     if !out.is_empty() {

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 
 use crate::{
     error::Error,
     ir::{Finish, Usage},
-    wire::{Asked, line},
+    wire::{Asked, json},
 };
 
 /// Numbers events and frames them: `event: NAME`, one line of JSON, a blank line.
@@ -76,7 +76,7 @@ impl Events {
     pub(super) fn write(&mut self, name: &str, members: &impl Serialize, out: &mut BytesMut) {
         self.begin(name, out);
         let at = out.len();
-        line::write(members, (&mut *out).writer());
+        json::line(members, out);
         // The members stand in an object of their own, whose brace becomes the comma.
         if let Some(brace) = out.get_mut(at) {
             *brace = b',';
@@ -133,7 +133,7 @@ impl Head {
         };
         let mut out = Vec::with_capacity(self.echo.len() + output.len() + 512);
         out.extend_from_slice(b"{\"id\":");
-        line::write(&self.id, &mut out);
+        json::line(&self.id, &mut out);
         out.extend_from_slice(b",\"object\":\"response\"");
         member("created_at", &self.created, &mut out);
         member("completed_at", &completed, &mut out);
@@ -160,7 +160,7 @@ fn member(key: &str, value: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
-    line::write(value, out);
+    json::line(value, out);
 }
 
 // === impl Status ===

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ir::{Annotation, Logprob, ToolKind},
-    wire::line,
+    wire::json,
 };
 
 #[derive(Debug)]
@@ -328,5 +328,5 @@ fn push(value: &impl Serialize, list: &mut Vec<u8>) {
     if !list.is_empty() {
         list.push(b',');
     }
-    line::write(value, list);
+    json::line(value, list);
 }

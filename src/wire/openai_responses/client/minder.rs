@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    wire::{Asked, Minder, json::Object},
+    wire::{
+        Asked, Minder,
+        json::{self, Object},
+    },
 };
 
 pub(super) const COMMENT: &[u8] = b": keepalive\n";
@@ -147,12 +150,12 @@ fn is_background(response: &RawValue) -> bool {
 fn failed(response: &RawValue, error: &Error) -> Vec<u8> {
     let kind = error.kind();
     let failure = Failure { code: kind.code.as_deref().unwrap_or("server_error"), message: &error.message() };
-    let mut shown = Vec::new();
-    crate::wire::line::write(&failure, &mut shown);
+    let mut shown = String::new();
+    json::line(&failure, &mut shown);
     let Ok(object) = Object::parse_str(response.get()) else { return response.get().as_bytes().to_vec() };
     let mut edits = object.edit();
     edits.set("status", "\"failed\"");
-    edits.set("error", String::from_utf8_lossy(&shown).into_owned());
+    edits.set("error", shown);
     edits.apply().into_bytes()
 }
 

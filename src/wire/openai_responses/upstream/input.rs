@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     ir::{self, Block, Role, Source, ToolKind},
-    wire::{json, losses::Losses, names::Names, results},
+    wire::{losses::Losses, names::Names, results},
 };
 
 const IMAGE: &str = "messages[].content[].image_url";
@@ -47,7 +47,7 @@ pub(super) enum Tagged<'a> {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Content<'a> {
-    Text(#[serde(serialize_with = "json::text")] Cow<'a, str>),
+    Text(Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
@@ -55,11 +55,9 @@ pub(super) enum Content<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
     InputText {
-        #[serde(serialize_with = "json::text")]
         text: Cow<'a, str>,
     },
     OutputText {
-        #[serde(serialize_with = "json::text")]
         text: &'a str,
     },
     Refusal {
@@ -340,8 +338,8 @@ fn custom_call(block: &Block) -> Option<&str> {
 impl Serialize for Url<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain(url) => json::text(url, serializer),
-            Self::Data { media_type, data } => json::text(&format!("data:{media_type};base64,{data}"), serializer),
+            Self::Plain(url) => serializer.serialize_str(url),
+            Self::Data { media_type, data } => serializer.serialize_str(&format!("data:{media_type};base64,{data}")),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     ir::{self, Effort, Output, ToolKind},
     wire::{
-        Encoded, Facts, Memo,
+        Encoded, Facts, Memo, json,
         losses::Losses,
         names::{Names, Rule},
         read::Shape,
@@ -141,10 +141,9 @@ pub(super) fn encode(request: &ir::Request, facts: &Facts<'_>) -> Result<Encoded
         tools,
         input,
     };
-    let body = serde_json::to_vec(&body)
-        .map_err(|error| Error::Internal { message: format!("A Responses request cannot be written: {error}") })?;
+    let body = json::body(&body)?;
     let memo = memo(request, names);
-    Ok(Encoded { body: body.into(), memo, losses: losses.into_vec(), ..Encoded::default() })
+    Ok(Encoded { body, memo, losses: losses.into_vec(), ..Encoded::default() })
 }
 
 /// Whether encrypted reasoning may be asked for: models that do not reason refuse the wish. The
