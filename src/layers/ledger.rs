@@ -96,9 +96,9 @@ impl Ledger {
         self.state().charges
     }
 
-    /// How long until the bucket is whole, in nanoseconds.
-    pub(super) fn backlog(&self) -> u64 {
-        self.state().whole_at.saturating_sub(self.now())
+    /// How long until the bucket is whole, in nanoseconds from `now`.
+    pub(super) fn backlog(&self, now: Instant) -> u64 {
+        self.state().whole_at.saturating_sub(nanos(now.saturating_duration_since(self.clock.0)))
     }
 
     /// Gives back up to `excess` nanoseconds of the charge `charge`.
@@ -205,6 +205,6 @@ mod tests {
         ledger.debit(7);
         let refused = ledger.measure_and_replace(&NotKeyed::NonKey, |_| Err::<((), Nanos), _>("no"));
         assert_eq!(refused, Err("no"));
-        assert_eq!((ledger.last_charge(), ledger.backlog()), (1, 7));
+        assert_eq!((ledger.last_charge(), ledger.backlog(Instant::now())), (1, 7));
     }
 }

@@ -20,7 +20,10 @@ use std::{
 };
 
 use foldhash::fast::FixedState;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::bucket::{Bucket, Charge, Refusal};
 use crate::{
@@ -146,8 +149,9 @@ fn charge_all(meters: &[Arc<Meters>], tokens: u64, charges: &mut Vec<(Charge, bo
 }
 
 fn states(meters: &[Arc<Meters>]) -> Vec<LimitState> {
+    let now = Instant::now();
     let tightest = |name, bucket: fn(&Meters) -> Option<&Arc<Bucket>>| {
-        let states = meters.iter().filter_map(|meters| Some(bucket(meters)?.state(name)));
+        let states = meters.iter().filter_map(|meters| Some(bucket(meters)?.state(name, now)));
         states.min_by_key(|state| (state.remaining, state.limit))
     };
     [tightest("requests", |meters| meters.requests.as_ref()), tightest("tokens", |meters| meters.tokens.as_ref())]

@@ -75,19 +75,19 @@ impl Fields<'_> {
                 self.out.push_str(field.name());
                 self.out.push('=');
             }
+            // The name of a field in our own code, or in a library's: a word.
             Format::Json => {
-                self.out.push(',');
-                json_string(self.out, field.name());
-                self.out.push(':');
+                self.out.push_str(",\"");
+                self.out.push_str(field.name());
+                self.out.push_str("\":");
             }
         }
     }
 
     /// A value that needs no quotes in either format.
-    fn bare(&mut self, field: &Field, value: impl fmt::Display) {
+    fn bare(&mut self, field: &Field, value: &str) {
         self.name(field);
-        // Writing to a String cannot fail.
-        let _ = write!(self.out, "{value}");
+        self.out.push_str(value);
     }
 }
 
@@ -107,20 +107,21 @@ impl Visit for Fields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, value);
+        self.bare(field, itoa::Buffer::new().format(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, value);
+        self.bare(field, itoa::Buffer::new().format(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.bare(field, value);
+        self.bare(field, if value { "true" } else { "false" });
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        let text = value.to_string();
         // JSON has no word for the others.
-        if value.is_finite() { self.bare(field, value) } else { self.record_str(field, &value.to_string()) }
+        if value.is_finite() { self.bare(field, &text) } else { self.record_str(field, &text) }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

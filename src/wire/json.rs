@@ -313,7 +313,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 fn not_json(why: &str) -> Error {
     Error::Invalid {
-        message: format!("The request body is not a JSON object: {why}."),
+        message: format!("The body is not a JSON object: {why}."),
         param: None,
         code: Some("invalid_json"),
     }

@@ -1,5 +1,6 @@
 //! Reading a client's request: borrowed JSON values that know where they stand, so that whatever
-//! is wrong with one is an `Error::Invalid` with its path (`messages[2].content[0].type`).
+//! is wrong with one is an `Error::Invalid` with its path (`messages[2].content[0].type`). An upstream's
+//! answer may be read the same way; its reader says whose fault that is.
 //!
 //! `null` means absent everywhere. Message wording and codes follow OpenAI's validation errors
 //! (OpenAI error guide, November 2026).
@@ -226,6 +227,11 @@ impl<'a, 'p> Record<'a, 'p> {
 
     pub fn count(&self, key: &str) -> Result<Option<u64>> {
         self.get(key).map(|node| node.count()).transpose()
+    }
+
+    /// A member that is read by `serde`.
+    pub fn parsed<T: DeserializeOwned>(&self, key: &str, expected: &str) -> Result<Option<T>> {
+        self.get(key).map(|node| node.parsed(expected)).transpose()
     }
 
     /// An object's text, to be kept as it was written.

@@ -21,6 +21,8 @@ use super::{Member, RAW};
 
 /// Deeper nesting is left to `serde_json`.
 const DEEPEST: u32 = 60;
+/// Names and most values are no longer; to look at each byte costs less than to begin a search.
+const SHORT: usize = 16;
 
 /// The members of the object that `text` is; `None` where only a parser can tell.
 pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {
@@ -64,6 +66,13 @@ pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
     }
     scan.space();
     (scan.at == text.len()).then_some(items)
+}
+
+/// Where a string ends, or has an escape.
+fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
+    let (short, rest) = bytes.split_at(bytes.len().min(SHORT));
+    let found = short.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    found.or_else(|| memchr2(b'"', b'\\', rest).map(|at| SHORT + at))
 }
 
 /// A text that is known to be one JSON value. There is no cheaper way without `unsafe`.
@@ -130,7 +139,7 @@ impl<'a> Scan<'a> {
         let bytes = self.text.as_bytes();
         let (start, mut has_escapes) = (self.at, false);
         loop {
-            let found = self.at + memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
+            let found = self.at + quote_or_escape(bytes.get(self.at..)?)?;
             self.at = found + 1;
             if bytes.get(found) == Some(&b'"') {
                 let is_clean = !self.has_controls || bytes.get(start..found)?.iter().all(|byte| *byte >= b' ');
