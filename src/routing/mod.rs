@@ -2,6 +2,7 @@
 //! tried and how bytes reach them ([`dispatch`]), what each provider has ([`discovery`]), and what it
 //! keeps for us (`errand`).
 
+mod address;
 mod authorize;
 pub mod carried;
 pub mod discovery;

@@ -10,7 +10,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::{
     replay::{Memory, Owner, Replay},
@@ -226,13 +226,9 @@ impl Source {
         body: Bytes,
         extra: HeaderMap,
     ) -> Result<http::Request<Bytes>> {
-        let uri = Uri::try_from(format!("{}/{path}", route.upstream.base_url)).map_err(|_| {
-            // The model id is the only part a client has a say in (rule X3).
-            Error::invalid("The model id holds characters that no URL can.", "model", "invalid_value")
-        })?;
         let mut request = http::Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
+        *request.uri_mut() = route.address.of(&route.upstream.base_url, path)?;
         let headers = request.headers_mut();
         headers.reserve(8);
         headers.extend(extra);

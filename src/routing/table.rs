@@ -11,12 +11,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{known::known, order::Load};
+use super::{address::Address, known::known, order::Load};
 use crate::{
     call::{Caller, Connection, Credentials, Dialect, Limits, Price, Target},
     config::{BUILTIN, Config, ModelConfig, ProviderConfig, Strategy},
@@ -46,8 +47,8 @@ const NEAR_MISSES: usize = 3;
 pub struct Table {
     config: Arc<Config>,
     upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
-    names: HashMap<Arc<str>, Arc<Name>>,
-    ad_hoc: RwLock<HashMap<String, Arc<Route>>>,
+    names: HashMap<Arc<str>, Arc<Name>, RandomState>,
+    ad_hoc: RwLock<HashMap<String, Arc<Route>, RandomState>>,
 }
 
 /// A configured provider with its keys and its live model list.
@@ -89,6 +90,7 @@ pub struct Route {
     pub tariff: Option<Arc<Tariff>>,
     pub load: Load,
     pub metrics: PlaceMetrics,
+    pub address: Address,
 }
 
 /// What a call's model name means.
@@ -132,7 +134,7 @@ impl Table {
             })
             .map(|upstream| (upstream.config.name.as_str().into(), Arc::new(upstream)))
             .collect();
-        let mut table = Self { config, upstreams, names: HashMap::new(), ad_hoc: RwLock::default() };
+        let mut table = Self { config, upstreams, names: HashMap::default(), ad_hoc: RwLock::default() };
         table.names = table.config.models.values().map(|model| table.name(model)).collect();
         table
     }
@@ -346,6 +348,7 @@ impl Table {
             tariff,
             load: Load::default(),
             metrics,
+            address: Address::default(),
         }
     }
 

@@ -11,6 +11,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use foldhash::fast::RandomState;
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -37,7 +38,7 @@ pub type KeyHash = [u8; 32];
 #[derive(Clone)]
 pub struct Keys {
     /// By the first eight bytes of the hash; the rest is compared in constant time.
-    entries: HashMap<[u8; 8], Vec<(KeyHash, Arc<Caller>)>>,
+    entries: HashMap<[u8; 8], Vec<(KeyHash, Arc<Caller>)>, RandomState>,
     anonymous: Arc<Caller>,
 }
 
@@ -53,7 +54,7 @@ pub struct Presented<'a> {
 
 impl Keys {
     pub fn new(keys: impl IntoIterator<Item = (KeyHash, Arc<Caller>)>) -> Self {
-        let mut entries: HashMap<_, Vec<_>> = HashMap::new();
+        let mut entries: HashMap<_, Vec<_>, _> = HashMap::default();
         for (hash, caller) in keys {
             entries.entry(prefix(&hash)).or_default().push((hash, caller));
         }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use http::{
     Request, Response, Uri,
     uri::{Authority, Scheme},
@@ -27,7 +28,7 @@ use crate::{
 /// One client for each kind of connection.
 #[derive(Default)]
 pub struct Clients {
-    by_connection: RwLock<HashMap<Connection, Arc<Client>>>,
+    by_connection: RwLock<HashMap<Connection, Arc<Client>, RandomState>>,
 }
 
 /// Connections of one kind.

@@ -18,7 +18,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, post},
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
@@ -36,6 +36,8 @@ use crate::{
     wire::ClientDialect,
 };
 
+/// Refuses what is lossy otherwise (design section 6.2).
+static X_SLUIS_STRICT: HeaderName = HeaderName::from_static("x-sluis-strict");
 /// A shorter interval would be a busy loop.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -97,7 +99,7 @@ impl Exchange {
         let body = extract::json_body(&parts.headers, body, limit).await?;
         let head = Head { headers: &parts.headers, id: place.id.as_deref() };
         let probe = (self.endpoint.probe)(&head, &body)?;
-        let strict = parts.headers.get("x-sluis-strict").is_some_and(|value| value == "true");
+        let strict = parts.headers.get(&X_SLUIS_STRICT).is_some_and(|value| value == "true");
         let model_limits = self.server.directory.model_limits(&probe.model);
         self.tidy(&mut parts.headers);
         Ok(Inbound {

@@ -10,6 +10,8 @@
 //! "Effort", "Structured outputs" and "Mid-conversation system messages" (platform.claude.com/docs,
 //! read November 2026).
 
+use std::borrow::Cow;
+
 use crate::ir::Effort;
 
 /// What one model takes.
@@ -79,7 +81,8 @@ const NEWEST: Model = Model { rest: Rest::Never, forced_choice: false, ..FOUR_EI
 
 /// The line a model id belongs to.
 pub fn model(id: &str) -> Model {
-    let id = id.to_ascii_lowercase();
+    let is_lower = !id.bytes().any(|byte| byte.is_ascii_uppercase());
+    let id = if is_lower { Cow::Borrowed(id) } else { Cow::Owned(id.to_ascii_lowercase()) };
     let Some(at) = id.find("claude") else {
         return Model { claude: false, max_output: 8192, ..OLD };
     };
@@ -110,17 +113,18 @@ pub fn model(id: &str) -> Model {
 /// `claude-opus-4-8@latest`. Dates and revisions are told from versions by their length.
 fn parse(id: &str) -> (&str, Option<(u32, u32)>) {
     let mut family = "";
-    let mut numbers = Vec::with_capacity(2);
-    for part in id.split(['-', '.', '@', ':', '_', '/']).skip(1) {
+    let (mut major, mut minor) = (None, None);
+    let is_separator = |c: char| matches!(c, '-' | '.' | '@' | ':' | '_' | '/');
+    for part in id.split(is_separator).skip(1) {
         let number = part.parse::<u32>().ok().filter(|_| part.len() <= 2);
-        match number {
-            Some(number) if numbers.len() < 2 => numbers.push(number),
-            None if family.is_empty() && part.chars().all(|c| c.is_ascii_alphabetic()) => family = part,
-            Some(_) | None => break,
+        match (number, major, minor) {
+            (Some(_), None, _) => major = number,
+            (Some(_), Some(_), None) => minor = number,
+            (None, ..) if family.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphabetic()) => family = part,
+            (Some(_) | None, ..) => break,
         }
     }
-    let version = numbers.first().map(|major| (*major, numbers.get(1).copied().unwrap_or(0)));
-    (family, version)
+    (family, major.map(|major| (major, minor.unwrap_or(0))))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     body::{Block, Body, Cache, Format, Metadata, OutputConfig},
@@ -28,6 +28,7 @@ use crate::{
     },
 };
 
+static VERSION_HEADER: HeaderName = HeaderName::from_static("anthropic-version");
 /// Refuses sampling parameters, even at their defaults.
 const VERSION: HeaderValue = HeaderValue::from_static("2026-10-21");
 /// Takes them, and is all that other vendors' endpoints know.
@@ -121,7 +122,7 @@ fn headers(request: &ir::Request, model: &Model, body: &Body<'_>, losses: &mut L
     let samples = body.temperature.is_some() || body.top_p.is_some() || body.top_k.is_some();
     let mut headers = HeaderMap::new();
     let version = if samples || !model.claude { VERSION_WITH_SAMPLING } else { VERSION };
-    headers.insert("anthropic-version", version);
+    headers.insert(&VERSION_HEADER, version);
     extras::betas(&request.extra, &mut headers, losses);
     headers
 }

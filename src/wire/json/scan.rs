@@ -21,8 +21,9 @@ use super::{Member, RAW};
 
 /// Deeper nesting is left to `serde_json`.
 const DEEPEST: u32 = 60;
-/// Names and most values are no longer; to look at each byte costs less than to begin a search.
-const SHORT: usize = 16;
+/// Names and most values are no longer, in words of eight bytes; to look at these costs less than to begin
+/// a search.
+const SHORT_WORDS: usize = 3;
 
 /// The members of the object that `text` is; `None` where only a parser can tell.
 pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {
@@ -70,9 +71,25 @@ pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
 
 /// Where a string ends, or has an escape.
 fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    let (short, rest) = bytes.split_at(bytes.len().min(SHORT));
-    let found = short.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    found.or_else(|| memchr2(b'"', b'\\', rest).map(|at| SHORT + at))
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words.iter().take(SHORT_WORDS) {
+        let word = u64::from_le_bytes(*word);
+        let found = first_of(word, b'"') | first_of(word, b'\\');
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', bytes.get(at..)?).map(|found| at + found)
+}
+
+/// A bit in the lowest byte of a word that is `byte`, and perhaps in higher ones ("Determine if a word
+/// has a zero byte", Anderson, Bit Twiddling Hacks).
+fn first_of(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let differs = word ^ (ONES * u64::from(byte));
+    differs.wrapping_sub(ONES) & !differs & (ONES << 7)
 }
 
 /// A text that is known to be one JSON value. There is no cheaper way without `unsafe`.
