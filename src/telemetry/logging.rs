@@ -9,7 +9,12 @@ use std::{
 };
 
 use tracing::Subscriber;
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{ParseError, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use super::{
     line::Line,
@@ -37,9 +42,9 @@ pub struct Logs {
 
 /// Starts logging, for the whole process and once.
 ///
-/// `filter` is a level for our own lines (`debug`), or directives as `tracing-subscriber` reads
-/// them; without it we log at `info`. Libraries are held at `warn` unless a directive names them:
-/// at `trace` some print headers. A panic is logged by its place alone, since its message may
+/// `filter` is a level for our own lines (`debug`), or levels by module (`info,sluis::routing=debug`);
+/// without it we log at `info`. Libraries are held at `warn` unless they are named: at `trace` some
+/// print headers. A panic is logged by its place alone, since its message may
 /// quote a request.
 pub fn log_to_stderr(filter: Option<&str>, format: Format) -> Result<Logs, String> {
     let filter = parse(filter).map_err(|error| format!("the log filter is wrong: {error}"))?;
@@ -64,20 +69,20 @@ impl Logs {
     }
 }
 
-fn parse(filter: Option<&str>) -> Result<EnvFilter, ParseError> {
-    let directives = match filter.map(str::trim).filter(|filter| !filter.is_empty()) {
+fn parse(filter: Option<&str>) -> Result<Targets, ParseError> {
+    let directives: String = match filter.map(str::trim).filter(|filter| !filter.is_empty()) {
         None => "warn,sluis=info".into(),
         Some(level) if level.bytes().all(|byte| byte.is_ascii_alphanumeric()) => format!("warn,sluis={level}"),
         Some(directives) => format!("warn,sluis=info,{directives}"),
     };
-    EnvFilter::try_new(directives)
+    directives.parse()
 }
 
-fn subscriber(filter: EnvFilter, format: Format, color: bool, sink: Sink) -> Box<dyn Subscriber + Send + Sync> {
-    let builder = fmt().with_env_filter(filter).with_writer(sink).with_ansi(color);
+fn subscriber(filter: Targets, format: Format, color: bool, sink: Sink) -> Box<dyn Subscriber + Send + Sync> {
+    let (lines, layer) = (tracing_subscriber::registry().with(filter), fmt::layer().with_writer(sink));
     match format {
-        Format::Text if color => Box::new(builder.compact().finish()),
-        Format::Text | Format::Json => Box::new(builder.event_format(Line(format)).finish()),
+        Format::Text if color => Box::new(lines.with(layer.compact())),
+        Format::Text | Format::Json => Box::new(lines.with(layer.event_format(Line(format)))),
     }
 }
 
