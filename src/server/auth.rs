@@ -38,9 +38,11 @@ pub type KeyHash = [u8; 32];
 #[derive(Clone)]
 pub struct Keys {
     /// By the first eight bytes of the hash; the rest is compared in constant time.
-    entries: HashMap<[u8; 8], Vec<(KeyHash, Arc<Caller>)>, RandomState>,
+    entries: HashMap<[u8; 8], Vec<Entry>, RandomState>,
     anonymous: Arc<Caller>,
 }
+
+type Entry = (KeyHash, Arc<Caller>);
 
 /// A key as a request presents it.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@
 //! that changes anything. No value is built.
 
 pub mod array;
+mod document;
 mod scan;
 mod text;
 mod write;
@@ -23,6 +24,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 pub use self::{
+    document::{Document, Value},
     text::{push_escaped, push_string, string},
     write::{Sink, body, line},
 };
@@ -279,6 +281,11 @@ impl<'a> Edits<'a> {
 /// The items of a JSON array.
 pub fn items(text: &str) -> serde_json::Result<Vec<&RawValue>> {
     scan::items(text).map_or_else(|| serde_json::from_str(text), Ok)
+}
+
+/// What a string stands for, of its JSON text; `None` when that is none.
+fn unescaped(json: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str(json).ok().map(|Key(text)| text)
 }
 
 // === parsing ===

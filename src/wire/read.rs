@@ -8,13 +8,12 @@
 //! Cost: one borrowed scan per level of nesting; text is copied when a caller asks to own it. The
 //! path is a chain on the stack and becomes a string only for an error.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use memchr::memchr;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::json::{Object, items};
+use super::json::{Document, Value};
 use crate::error::{Error, Result};
 
 /// Where a value stands.
@@ -28,14 +27,14 @@ pub enum Path<'p> {
 /// A value that is not `null`, and where it stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a, 'p> {
-    raw: &'a RawValue,
+    value: Value<'a>,
     path: Path<'p>,
 }
 
 /// An object, and where it stands.
 #[derive(Debug)]
 pub struct Record<'a, 'p> {
-    object: Object<'a>,
+    object: Value<'a>,
     path: Path<'p>,
 }
 
@@ -94,12 +93,12 @@ impl fmt::Display for Path<'_> {
 
 impl<'a, 'p> Node<'a, 'p> {
     /// An element of a list read with [`Self::list`].
-    pub fn item<'s>(&'s self, index: usize, raw: &'a RawValue) -> Node<'a, 's> {
-        Node { raw, path: Path::Index(&self.path, index) }
+    pub fn item<'s>(&'s self, index: usize, value: Value<'a>) -> Node<'a, 's> {
+        Node { value, path: Path::Index(&self.path, index) }
     }
 
     pub fn raw(&self) -> &'a RawValue {
-        self.raw
+        self.value.raw()
     }
 
     pub fn path(&self) -> &Path<'p> {
@@ -107,7 +106,7 @@ impl<'a, 'p> Node<'a, 'p> {
     }
 
     pub fn shape(&self) -> Shape {
-        Shape::of(self.raw)
+        Shape::of(self.value.text())
     }
 
     /// Borrowed unless it holds escapes.
@@ -133,7 +132,7 @@ impl<'a, 'p> Node<'a, 'p> {
 
     /// A count. `5.0` is one too: some languages know no integers.
     pub fn count(&self) -> Result<u64> {
-        if let Ok(count) = serde_json::from_str(self.raw.get()) {
+        if let Ok(count) = serde_json::from_str(self.value.text()) {
             return Ok(count);
         }
         let number: f64 = self.parsed("an integer")?;
@@ -153,17 +152,19 @@ impl<'a, 'p> Node<'a, 'p> {
 
     /// Like [`Self::record`], naming what else would have been right.
     pub fn record_or(&self, expected: &str) -> Result<Record<'a, 'p>> {
-        let object = Object::parse_str(self.raw.get()).map_err(|_| self.mistyped(expected))?;
-        Ok(Record { object, path: self.path })
+        match self.shape() {
+            Shape::Object => Ok(Record { object: self.value, path: self.path }),
+            Shape::Null | Shape::Bool | Shape::Number | Shape::String | Shape::Array => Err(self.mistyped(expected)),
+        }
     }
 
-    pub fn list(&self) -> Result<Vec<&'a RawValue>> {
+    pub fn list(&self) -> Result<Vec<Value<'a>>> {
         self.list_or("an array")
     }
 
     /// Like [`Self::list`], naming what else would have been right.
-    pub fn list_or(&self, expected: &str) -> Result<Vec<&'a RawValue>> {
-        items(self.raw.get()).map_err(|_| self.mistyped(expected))
+    pub fn list_or(&self, expected: &str) -> Result<Vec<Value<'a>>> {
+        self.value.items().map(Iterator::collect).ok_or_else(|| self.mistyped(expected))
     }
 
     /// The error of a value that is not what was expected.
@@ -172,41 +173,30 @@ impl<'a, 'p> Node<'a, 'p> {
     }
 
     fn str_or(&self, expected: &str) -> Result<Cow<'a, str>> {
-        if let Some(plain) = self.plain() {
-            return Ok(Cow::Borrowed(plain));
-        }
-        let text = serde_json::from_str(self.raw.get());
-        let Text(text) = text.map_err(|_| match self.shape() {
+        self.value.str().ok_or_else(|| match self.shape() {
             Shape::String => self.path.half_a_character(),
             Shape::Null | Shape::Bool | Shape::Number | Shape::Array | Shape::Object => self.mistyped(expected),
-        })?;
-        Ok(text)
-    }
-
-    /// What a string without escapes holds.
-    fn plain(&self) -> Option<&'a str> {
-        let text = self.raw.get().strip_prefix('"')?.strip_suffix('"')?;
-        memchr(b'\\', text.as_bytes()).is_none().then_some(text)
+        })
     }
 
     fn parsed<T: DeserializeOwned>(&self, expected: &str) -> Result<T> {
-        serde_json::from_str(self.raw.get()).map_err(|_| self.mistyped(expected))
+        serde_json::from_str(self.value.text()).map_err(|_| self.mistyped(expected))
     }
 }
 
 // === impl Record ===
 
 impl<'a> Record<'a, 'static> {
-    /// A request body.
-    pub fn parse(body: &'a [u8]) -> Result<Self> {
-        Ok(Self { object: Object::parse(body)?, path: Path::Root })
+    /// A whole body.
+    pub fn of(document: &'a Document<'_>) -> Self {
+        Self { object: document.root(), path: Path::Root }
     }
 }
 
 impl<'a, 'p> Record<'a, 'p> {
     pub fn get<'s>(&'s self, key: &'s str) -> Option<Node<'a, 's>> {
-        let raw = self.object.present(key)?;
-        Some(Node { raw, path: Path::Key(&self.path, key) })
+        let value = self.object.get(key).filter(|value| value.text() != "null")?;
+        Some(Node { value, path: Path::Key(&self.path, key) })
     }
 
     pub fn require<'s>(&'s self, key: &'s str) -> Result<Node<'a, 's>> {
@@ -238,7 +228,7 @@ impl<'a, 'p> Record<'a, 'p> {
     pub fn raw_object(&self, key: &str) -> Result<Option<Box<RawValue>>> {
         self.get(key)
             .map(|node| match node.shape() {
-                Shape::Object => Ok(node.raw.to_owned()),
+                Shape::Object => Ok(node.raw().to_owned()),
                 Shape::Null | Shape::Bool | Shape::Number | Shape::String | Shape::Array => {
                     Err(node.mistyped("an object"))
                 }
@@ -246,9 +236,23 @@ impl<'a, 'p> Record<'a, 'p> {
             .transpose()
     }
 
+    /// The last member whose name is right, where `name` is what it is called in errors if it was not
+    /// written so plainly.
+    pub fn find<'s>(&'s self, name: &'s str, is: impl Fn(&str) -> bool) -> Option<Node<'a, 's>> {
+        let (key, value) = self.members().filter(|(key, _)| is(key)).last()?;
+        let key = if let Cow::Borrowed(key) = key { key } else { name };
+        (value.text() != "null").then_some(Node { value, path: Path::Key(&self.path, key) })
+    }
+
+    /// The members that are none of `known` and say something, as they were written.
+    pub fn others(&self, known: &[&str]) -> BTreeMap<String, Box<RawValue>> {
+        let others = self.members().filter(|(key, value)| !known.contains(&&**key) && value.text() != "null");
+        others.map(|(key, value)| (key.into_owned(), value.raw().to_owned())).collect()
+    }
+
     /// The members that are there, in order.
-    pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.object.members().iter().map(|member| (&*member.key, member.value))
+    pub fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
+        self.object.members()
     }
 
     pub fn path(&self) -> &Path<'p> {
@@ -259,8 +263,8 @@ impl<'a, 'p> Record<'a, 'p> {
 // === impl Shape ===
 
 impl Shape {
-    pub fn of(raw: &RawValue) -> Self {
-        match raw.get().as_bytes().first() {
+    pub fn of(json: &str) -> Self {
+        match json.as_bytes().first() {
             Some(b'"') => Self::String,
             Some(b'{') => Self::Object,
             Some(b'[') => Self::Array,
@@ -284,10 +288,6 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Serde borrows a `Cow` only as a field that says so.
-#[derive(serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,7 +300,8 @@ mod tests {
     /// M1: what is wrong is named by its path.
     #[test]
     fn errors_name_the_path() {
-        let root = Record::parse(br#"{"a":[{"b":1}],"n":null,"c":-1,"d":1.5,"e":7.0}"#).unwrap();
+        let document = Document::parse(br#"{"a":[{"b":1}],"n":null,"c":-1,"d":1.5,"e":7.0}"#).unwrap();
+        let root = Record::of(&document);
         let list = root.require("a").unwrap();
         let items = list.list().unwrap();
         let item = list.item(0, items[0]);
@@ -314,14 +315,16 @@ mod tests {
         assert_eq!(code_and_param(root.count("c")), (Some("integer_below_min_value"), Some("c".into())));
         assert_eq!(code_and_param(root.count("d")), (Some("invalid_type"), Some("d".into())));
         assert_eq!(root.count("e").unwrap(), Some(7));
-        let root = Record::parse(br#"{"half":"a\ud83d","whole":"a\ud83c\udf0d"}"#).unwrap();
+        let document = Document::parse(br#"{"half":"a\ud83d","whole":"a\ud83c\udf0d"}"#).unwrap();
+        let root = Record::of(&document);
         assert_eq!(code_and_param(root.string("half")), (Some("invalid_value"), Some("half".into())));
         assert_eq!(root.string("whole").unwrap().as_deref(), Some("a\u{1f30d}"));
     }
 
     #[test]
     fn text_without_escapes_is_borrowed() {
-        let root = Record::parse(br#"{"plain":"abc","escaped":"a\"c"}"#).unwrap();
+        let document = Document::parse(br#"{"plain":"abc","escaped":"a\"c"}"#).unwrap();
+        let root = Record::of(&document);
         assert!(matches!(root.require("plain").unwrap().str().unwrap(), Cow::Borrowed("abc")));
         assert!(matches!(root.require("escaped").unwrap().str().unwrap(), Cow::Owned(_)));
     }

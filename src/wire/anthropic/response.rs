@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ir::{Annotation, Block, Response, ToolKind},
-    wire::{Memo, read::Record},
+    wire::{Memo, json::Document, read::Record},
 };
 
 /// What has been read of the content.
@@ -33,7 +33,8 @@ pub(super) fn decode(body: &[u8], memo: &Memo) -> Result<Response> {
 }
 
 fn read(body: &[u8], memo: &Memo) -> Result<Response> {
-    let message = Record::parse(body)?;
+    let document = Document::parse(body)?;
+    let message = Record::of(&document);
     let list = message.require("content")?;
     let mut content = Content::default();
     for (index, raw) in list.list()?.into_iter().enumerate() {

@@ -17,7 +17,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Member, RAW};
+use super::{Member, RAW, document::Span};
 
 /// Deeper nesting is left to `serde_json`.
 const DEEPEST: u32 = 60;
@@ -69,6 +69,65 @@ pub(super) fn items(text: &str) -> Option<Vec<&RawValue>> {
     (scan.at == text.len()).then_some(items)
 }
 
+/// Where all values of the text stand, and the names of members before theirs; `None` where the text is no
+/// JSON.
+pub(super) fn spans(text: &str) -> Option<Vec<Span>> {
+    let (mut scan, mut spans) = (Scan::new(text), Vec::with_capacity(64));
+    // The arrays and objects whose end is to come.
+    let mut open: Vec<(usize, bool)> = Vec::with_capacity(8);
+    loop {
+        scan.space();
+        let (at, start, byte) = (spans.len(), scan.at, scan.next()?);
+        spans.push(Span::new(start, start)?);
+        match end_of(byte) {
+            Some(end) if scan.next_is(end) => scan.at += 1,
+            Some(_) => {
+                let is_object = byte == b'{';
+                open.push((at, is_object));
+                if is_object {
+                    spans.push(scan.name()?);
+                }
+                continue;
+            }
+            None => spans.last_mut()?.has_escapes = scan.scalar(byte)?,
+        }
+        close(&mut spans, at, scan.at)?;
+        loop {
+            let Some((container, is_object)) = open.last().copied() else {
+                scan.space();
+                return (scan.at == text.len()).then_some(spans);
+            };
+            match (scan.next()?, is_object) {
+                (b',', true) => spans.push(scan.name()?),
+                (b',', false) => {}
+                (b'}', true) | (b']', false) => {
+                    open.pop();
+                    close(&mut spans, container, scan.at)?;
+                    continue;
+                }
+                _ => return None,
+            }
+            break;
+        }
+    }
+}
+
+fn close(spans: &mut [Span], at: usize, end: usize) -> Option<()> {
+    let next = u32::try_from(spans.len()).ok()?;
+    let span = spans.get_mut(at)?;
+    (span.end, span.next) = (u32::try_from(end).ok()?, next);
+    Some(())
+}
+
+/// What an array or an object ends with; `None` for what begins another value.
+fn end_of(byte: u8) -> Option<u8> {
+    match byte {
+        b'{' => Some(b'}'),
+        b'[' => Some(b']'),
+        _ => None,
+    }
+}
+
 /// Where a string ends, or has an escape.
 fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
     let (words, _) = bytes.as_chunks::<8>();
@@ -93,7 +152,7 @@ fn first_of(word: u64, byte: u8) -> u64 {
 }
 
 /// A text that is known to be one JSON value. There is no cheaper way without `unsafe`.
-fn raw(json: &str) -> Option<&RawValue> {
+pub(super) fn raw(json: &str) -> Option<&RawValue> {
     let only = iter::once((RAW, BorrowedStrDeserializer::<Error>::new(json)));
     <&RawValue>::deserialize(MapDeserializer::<_, Error>::new(only)).ok()
 }
@@ -151,6 +210,16 @@ impl<'a> Scan<'a> {
         (!has_escapes).then_some((start - 1, key))
     }
 
+    /// The place of a member's name, without its quotes; past its colon.
+    fn name(&mut self) -> Option<Span> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let has_escapes = self.string()?;
+        let name = Span::new(start, self.at - 1)?;
+        self.expect(b':')?;
+        Some(Span { has_escapes, ..name })
+    }
+
     /// Past a string whose quote has been read. Tells whether it has escapes.
     fn string(&mut self) -> Option<bool> {
         let bytes = self.text.as_bytes();
@@ -186,28 +255,21 @@ impl<'a> Scan<'a> {
         // What is open, the innermost in the lowest bit: an object is a one.
         let (mut open, mut depth) = (0_u64, 0);
         loop {
-            match self.next()? {
-                b'"' => drop(self.string()?),
-                byte @ (b'{' | b'[') => {
-                    let (is_object, end) = if byte == b'{' { (1, b'}') } else { (0, b']') };
-                    if self.next_is(end) {
-                        self.at += 1;
-                    } else {
-                        (open, depth) = (open << 1 | is_object, depth + 1);
-                        if depth > DEEPEST {
-                            return None;
-                        }
-                        if is_object == 1 {
-                            self.key()?;
-                        }
-                        continue;
+            let byte = self.next()?;
+            match end_of(byte) {
+                Some(end) if self.next_is(end) => self.at += 1,
+                Some(_) => {
+                    let is_object = u64::from(byte == b'{');
+                    (open, depth) = (open << 1 | is_object, depth + 1);
+                    if depth > DEEPEST {
+                        return None;
                     }
+                    if is_object == 1 {
+                        self.key()?;
+                    }
+                    continue;
                 }
-                b't' => self.word(b"rue")?,
-                b'f' => self.word(b"alse")?,
-                b'n' => self.word(b"ull")?,
-                byte @ (b'-' | b'0'..=b'9') => self.number(byte)?,
-                _ => return None,
+                None => drop(self.scalar(byte)?),
             }
             loop {
                 if depth == 0 {
@@ -225,6 +287,19 @@ impl<'a> Scan<'a> {
                 break;
             }
         }
+    }
+
+    /// The rest of a value that holds no others. Tells whether it has escapes.
+    fn scalar(&mut self, first: u8) -> Option<bool> {
+        match first {
+            b'"' => return self.string(),
+            b't' => self.word(b"rue")?,
+            b'f' => self.word(b"alse")?,
+            b'n' => self.word(b"ull")?,
+            b'-' | b'0'..=b'9' => self.number(first)?,
+            _ => return None,
+        }
+        Some(false)
     }
 
     fn word(&mut self, rest: &[u8]) -> Option<()> {

@@ -34,9 +34,9 @@ pub trait Sink {
 
 /// A value as a body of its own. A `500` when it has no JSON form, which our own types always have.
 pub fn body(value: &impl Serialize) -> crate::error::Result<Bytes> {
-    let mut out = BytesMut::with_capacity(ROOM);
+    let mut out = Vec::with_capacity(ROOM);
     match value.serialize(&mut Writer::new(&mut out, false)) {
-        Ok(()) => Ok(out.freeze()),
+        Ok(()) => Ok(out.into()),
         Err(why) => Err(crate::error::Error::Internal { message: format!("A body cannot be written: {why}") }),
     }
 }

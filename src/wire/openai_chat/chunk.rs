@@ -194,7 +194,7 @@ impl Called {
 
 /// A string's text, or an object as it was written (rule T3).
 fn json_text(raw: &RawValue) -> String {
-    match Shape::of(raw) {
+    match Shape::of(raw.get()) {
         Shape::String => serde_json::from_str(raw.get()).unwrap_or_default(),
         Shape::Null => String::new(),
         Shape::Bool | Shape::Number | Shape::Array | Shape::Object => raw.get().to_owned(),

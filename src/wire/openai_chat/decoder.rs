@@ -247,7 +247,7 @@ impl Decoder {
 
     /// A string, or Mistral's array of text and thinking parts.
     fn content(&mut self, content: &serde_json::value::RawValue, out: &mut Vec<Event>) {
-        if Shape::of(content) == Shape::String {
+        if Shape::of(content.get()) == Shape::String {
             let text: String = serde_json::from_str(content.get()).unwrap_or_default();
             return self.text(text, out);
         }

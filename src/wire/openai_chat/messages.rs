@@ -125,10 +125,11 @@ fn assistant(record: &Record<'_, '_>, index: usize, extra: &mut Extra) -> Result
 fn reasoning(record: &Record<'_, '_>, blocks: &mut Vec<Block>) -> Result<()> {
     if let Some(node) = record.get("thinking_blocks") {
         let list = node.list()?;
-        for (index, raw) in list.iter().enumerate() {
+        let is_empty = list.is_empty();
+        for (index, raw) in list.into_iter().enumerate() {
             blocks.push(thinking_block(&node.item(index, raw).record()?)?);
         }
-        if !list.is_empty() {
+        if !is_empty {
             return Ok(());
         }
     }

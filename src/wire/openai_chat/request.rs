@@ -14,7 +14,10 @@ use super::{messages, tools};
 use crate::{
     error::{Error, Result},
     ir::{self, Effort},
-    wire::read::{Node, Record, Shape},
+    wire::{
+        json::Document,
+        read::{Node, Record, Shape},
+    },
 };
 
 /// Members that have a place in the canonical form, or that concern only the gateway.
@@ -52,7 +55,8 @@ const KNOWN: &[&str] = &[
 ];
 
 pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
-    let root = Record::parse(body)?;
+    let document = Document::parse(body)?;
+    let root = Record::of(&document);
     let mut extra = extra(&root)?;
     let legacy_functions = root.get("functions").is_some() && root.get("tools").is_none();
     let request = ir::Request {
@@ -107,15 +111,14 @@ pub(in crate::wire) fn model(root: &Record<'_, '_>) -> Result<String> {
 }
 
 fn extra(root: &Record<'_, '_>) -> Result<BTreeMap<String, Box<serde_json::value::RawValue>>> {
-    let unknown = root.members().filter(|(key, value)| !KNOWN.contains(key) && Shape::of(value) != Shape::Null);
-    let mut extra: BTreeMap<_, _> = unknown.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut extra = root.others(KNOWN);
     // Their default values ask for nothing, so carrying them nowhere loses nothing.
     if root.get("store").is_some_and(|store| store.bool().is_ok_and(|store| !store)) {
         extra.remove("store");
     }
     if let Some(node) = root.get("modalities") {
         let list = node.list()?;
-        if list.iter().all(|item| item.get() == "\"text\"") {
+        if list.iter().all(|item| item.text() == "\"text\"") {
             extra.remove("modalities");
         }
     }
@@ -212,7 +215,7 @@ pub(in crate::wire) fn user(
 
 pub(in crate::wire) fn metadata(node: &Node<'_, '_>) -> Result<BTreeMap<String, String>> {
     let pairs = node.record()?;
-    let keys: Vec<String> = pairs.members().map(|(key, _)| key.to_owned()).collect();
+    let keys: Vec<String> = pairs.members().map(|(key, _)| key.into_owned()).collect();
     let mut metadata = BTreeMap::new();
     for key in keys {
         if let Some(value) = pairs.string(&key)? {

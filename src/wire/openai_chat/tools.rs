@@ -23,7 +23,7 @@ pub(super) fn decode(root: &Record<'_, '_>, extra: &mut BTreeMap<String, Box<Raw
             let item = node.item(index, raw);
             match tool(&item)? {
                 Some(tool) => tools.push(tool),
-                None => _ = extra.insert(item.path().to_string(), raw.to_owned()),
+                None => _ = extra.insert(item.path().to_string(), item.raw().to_owned()),
             }
         }
     }

@@ -8,12 +8,11 @@
 //! `max_tokens` is carried where it is given. Where it is not, OpenAI's legacy models stop at 16
 //! tokens; a chat model is not made to, because one that thinks would not come to a word.
 
-use std::collections::BTreeMap;
-
 use crate::{
     error::{Error, Result},
     ir::{self, Block, Message, Role},
     wire::{
+        json::Document,
         openai_chat::request::{model, stop},
         read::{Node, Record, Shape},
     },
@@ -42,10 +41,9 @@ const KNOWN: [&str; 18] = [
 ];
 
 pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
-    let root = Record::parse(body)?;
+    let document = Document::parse(body)?;
+    let root = Record::of(&document);
     refuse(&root)?;
-    let others = root.members().filter(|(key, value)| !KNOWN.contains(key) && Shape::of(value) != Shape::Null);
-    let extra: BTreeMap<_, _> = others.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     Ok(ir::Request {
         model: model(&root)?,
         messages: vec![Message::new(Role::User, vec![Block::text(prompt(&root.require("prompt")?)?)])],
@@ -62,7 +60,7 @@ pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
         stop: root.get("stop").map_or(Ok(Vec::new()), |node| stop(&node))?,
         user: root.string("user")?,
         stream: root.bool("stream")?.unwrap_or(false),
-        extra,
+        extra: root.others(&KNOWN),
         ..ir::Request::default()
     })
 }
@@ -94,9 +92,9 @@ fn prompt(node: &Node<'_, '_>) -> Result<String> {
     }
     let prompts = node.list_or(expected)?;
     match prompts.as_slice() {
-        [only] if Shape::of(only) == Shape::String => node.item(0, only).string(),
+        [only] if Shape::of(only.text()) == Shape::String => node.item(0, *only).string(),
         prompts => {
-            let is_text = !prompts.is_empty() && prompts.iter().all(|prompt| Shape::of(prompt) == Shape::String);
+            let is_text = !prompts.is_empty() && prompts.iter().all(|prompt| Shape::of(prompt.text()) == Shape::String);
             let what = if is_text { "several prompts at once" } else { "a prompt that is no text" };
             let message = format!(
                 "`prompt`: {what} needs a model that has the completions endpoint itself; this one has only chat."

@@ -44,7 +44,7 @@ fn may_need(messages: &[u8]) -> bool {
 fn mended(turn: &str) -> Option<String> {
     let same = || Some(turn.to_owned());
     let Ok(object) = Object::parse_str(turn) else { return same() };
-    let Some(content) = object.present("content").filter(|content| Shape::of(content) == Shape::Array) else {
+    let Some(content) = object.present("content").filter(|content| Shape::of(content.get()) == Shape::Array) else {
         return same();
     };
     let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(content.get()) else { return same() };

@@ -17,7 +17,7 @@ use super::{options, tools, turns};
 use crate::{
     error::{Error, Result},
     ir::{self, CacheHint, CacheTtl, Message, Role},
-    wire::read::{Record, Shape},
+    wire::{json::Document, read::Record},
 };
 
 /// What the canonical form has no place for.
@@ -45,9 +45,9 @@ const KNOWN: &[&str] = &[
 ];
 
 pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
-    let root = Record::parse(body)?;
-    let unknown = root.members().filter(|(key, value)| !KNOWN.contains(key) && Shape::of(value) != Shape::Null);
-    let mut extra: Extra = unknown.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let document = Document::parse(body)?;
+    let root = Record::of(&document);
+    let mut extra = root.others(KNOWN);
     let mut messages = system(&root, &mut extra)?;
     messages.extend(turns::decode(&root.require("messages")?, &mut extra)?);
     let (tool_choice, parallel_tool_calls) = tools::choice(&root)?;

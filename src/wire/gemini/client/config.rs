@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Result},
     ir::{Effort, Output, Reasoning, Request, Sampling},
     wire::{
+        json::Document,
         read::{Node, Shape},
         tight::takes_strict,
     },
@@ -97,7 +98,8 @@ impl Manner {
     }
 
     fn read(body: &[u8]) -> Option<Self> {
-        let root = Fields::parse(body).ok()?;
+        let document = Document::parse(body).ok()?;
+        let root = Fields::root(&document);
         let config = root.get("generationConfig")?;
         let config = Fields::of(&config).ok()?;
         let shows = |node: Node<'_, '_>| Fields::of(&node).ok()?.bool("includeThoughts").ok()?;

@@ -16,7 +16,11 @@ use super::fields::{Fields, camel, each};
 use crate::{
     error::{Error, Result},
     ir::Vector,
-    wire::{embeddings::Format, json, read::Path},
+    wire::{
+        embeddings::Format,
+        json::{self, Document},
+        read::Path,
+    },
 };
 
 /// What a text is embedded for, and how.
@@ -69,13 +73,15 @@ const KNOWN: &[&str] = &["model", "content", "taskType", "title", "outputDimensi
 
 /// Reads a request for one text.
 pub fn one(body: &[u8], model: &str) -> Result<Bytes> {
-    let (text, wish) = text(&Fields::parse(body)?)?;
+    let document = Document::parse(body)?;
+    let (text, wish) = text(&Fields::root(&document))?;
     Ok(write(&Question { model, input: vec![text], wish }))
 }
 
 /// Reads a request for many.
 pub fn many(body: &[u8], model: &str) -> Result<Bytes> {
-    let root = Fields::parse(body)?;
+    let document = Document::parse(body)?;
+    let root = Fields::root(&document);
     let requests = root.require("requests")?;
     let (mut input, mut wishes) = (Vec::new(), Vec::new());
     each(&requests, |node| {
@@ -153,9 +159,9 @@ fn text(request: &Fields<'_, '_>) -> Result<(String, Wish)> {
 
 /// Google refuses them as well.
 fn refuse_unknown(holder: &Fields<'_, '_>) -> Result<()> {
-    let unknown = holder.members().find(|(key, value)| !KNOWN.contains(&&*camel(key)) && value.get() != "null");
+    let unknown = holder.members().find(|(key, value)| !KNOWN.contains(&&*camel(key)) && value.text() != "null");
     let Some((key, _)) = unknown else { return Ok(()) };
-    let path = Path::Key(holder.path(), key).to_string();
+    let path = Path::Key(holder.path(), &key).to_string();
     Err(Error::invalid(format!("`{path}` is not supported here."), path, "unsupported_parameter"))
 }
 

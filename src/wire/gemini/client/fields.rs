@@ -9,7 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::Result,
-    wire::read::{Node, Path, Record, Shape},
+    wire::{
+        json::{Document, Value},
+        read::{Node, Path, Record, Shape},
+    },
 };
 
 /// What the canonical form has no place for.
@@ -58,8 +61,9 @@ pub(super) fn texts(node: &Node<'_, '_>) -> Result<Vec<String>> {
 // === impl Fields ===
 
 impl<'a> Fields<'a, 'static> {
-    pub(super) fn parse(body: &'a [u8]) -> Result<Self> {
-        Record::parse(body).map(Self)
+    /// A whole body.
+    pub(super) fn root(document: &'a Document<'_>) -> Self {
+        Self(Record::of(document))
     }
 }
 
@@ -72,12 +76,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         self.0.path()
     }
 
-    pub(super) fn get<'s>(&'s self, name: &str) -> Option<Node<'a, 's>> {
-        let key = self.0.members().map(|(key, _)| key).find(|key| is(key, name))?;
-        self.0.get(key)
+    pub(super) fn get<'s>(&'s self, name: &'s str) -> Option<Node<'a, 's>> {
+        self.0.find(name, |key| is(key, name))
     }
 
-    pub(super) fn require<'s>(&'s self, name: &str) -> Result<Node<'a, 's>> {
+    pub(super) fn require<'s>(&'s self, name: &'s str) -> Result<Node<'a, 's>> {
         self.get(name).ok_or_else(|| self.0.path().missing(name))
     }
 
@@ -112,7 +115,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The members that are there, under the names they were written with.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub(super) fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
         self.0.members()
     }
 
@@ -120,11 +123,11 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// default is not noted, and what a conversation repeats in every turn only once.
     pub(super) fn note(&self, path: &str, known: &[&str], extra: &mut Extra) {
         for (key, value) in self.members() {
-            let name = camel(key);
-            if known.contains(&&*name) || matches!(value.get(), "null" | "false" | "[]" | "{}") {
+            let name = camel(&key);
+            if known.contains(&&*name) || matches!(value.text(), "null" | "false" | "[]" | "{}") {
                 continue;
             }
-            extra.entry(format!("{path}.{name}")).or_insert_with(|| value.to_owned());
+            extra.entry(format!("{path}.{name}")).or_insert_with(|| value.raw().to_owned());
         }
     }
 }
@@ -146,7 +149,8 @@ mod tests {
             assert_eq!(camel(key), name);
             assert!(is(key, name));
         }
-        let fields = Fields::parse(br#"{"top_p":"0.5","topK":"7","mode":"auto","x":null}"#).unwrap();
+        let document = Document::parse(br#"{"top_p":"0.5","topK":"7","mode":"auto","x":null}"#).unwrap();
+        let fields = Fields::root(&document);
         assert_eq!((fields.number("topP").unwrap(), fields.count("topK").unwrap()), (Some(0.5), Some(7)));
         assert_eq!(fields.word("mode").unwrap().as_deref(), Some("AUTO"));
         assert!(fields.count("mode").is_err() && fields.get("x").is_none());

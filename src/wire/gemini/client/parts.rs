@@ -149,7 +149,7 @@ fn returned(node: &Node<'_, '_>) -> Result<(Vec<Block>, bool)> {
 }
 
 fn said(value: &RawValue) -> String {
-    match Shape::of(value) {
+    match Shape::of(value.get()) {
         Shape::String => serde_json::from_str(value.get()).unwrap_or_default(),
         Shape::Null => String::new(),
         Shape::Bool | Shape::Number | Shape::Array | Shape::Object => value.get().to_owned(),

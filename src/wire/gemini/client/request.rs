@@ -20,7 +20,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     ir::{self, Block, Message, Output, Role},
-    wire::{json::Object, prompted},
+    wire::{
+        json::{Document, Object},
+        prompted,
+    },
 };
 
 const KNOWN: &[&str] = &[
@@ -41,7 +44,8 @@ const KNOWN: &[&str] = &[
 const LOST: &[&str] = &["safetySettings", "modelArmorConfig"];
 
 pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
-    let root = Fields::parse(body)?;
+    let document = Document::parse(body)?;
+    let root = Fields::root(&document);
     let mut extra = Extra::new();
     // As a path, so that an upstream of another dialect does not take it for a field of its own.
     root.note("$", KNOWN, &mut extra);

@@ -97,7 +97,7 @@ impl Writer<'_> {
             return None;
         }
         // `true` and `false` are schemas too.
-        if matches!(Shape::of(raw), Shape::Bool) {
+        if matches!(Shape::of(raw.get()), Shape::Bool) {
             self.out.push_str(raw.get());
             return Some(());
         }
@@ -172,7 +172,7 @@ impl Writer<'_> {
     }
 
     fn kind(&mut self, value: &RawValue, traits: &Traits, start: usize) -> Option<()> {
-        let mut kinds: Vec<String> = match Shape::of(value) {
+        let mut kinds: Vec<String> = match Shape::of(value.get()) {
             Shape::String => vec![serde_json::from_str(value.get()).ok()?],
             Shape::Array => serde_json::from_str(value.get()).ok()?,
             Shape::Null | Shape::Bool | Shape::Number | Shape::Object => return None,
@@ -234,7 +234,8 @@ mod tests {
 
     fn converted(schema: &str, objects: Objects) -> Result<String> {
         let body = format!("{{\"s\":{schema}}}");
-        let fields = Fields::parse(body.as_bytes())?;
+        let document = crate::wire::json::Document::parse(body.as_bytes())?;
+        let fields = Fields::root(&document);
         convert(&fields.require("s")?, objects).map(|raw| raw.get().to_owned())
     }
 

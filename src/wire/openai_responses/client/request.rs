@@ -16,8 +16,9 @@ use crate::{
     error::{Error, Result},
     ir::{self, Effort, Output},
     wire::{
+        json::Document,
         openai_chat::request::{metadata, user},
-        read::{Node, Record, Shape},
+        read::{Node, Record},
     },
 };
 
@@ -64,7 +65,8 @@ const INCLUDE: [&str; 8] = [
 ];
 
 pub(super) fn decode(body: &[u8]) -> Result<ir::Request> {
-    let root = Record::parse(body)?;
+    let document = Document::parse(body)?;
+    let root = Record::of(&document);
     if let Some(prompt) = root.get("prompt") {
         let message = "Stored prompt templates are the vendor's own and cannot be used with this model.";
         return Err(Error::invalid(message, prompt.path().to_string(), "unsupported_parameter"));
@@ -120,11 +122,8 @@ pub(super) fn reasoning(node: &Node<'_, '_>, request: &mut ir::Request) -> Resul
         let parsed = Effort::parse(&text).ok_or_else(|| effort.path().unsupported(&text, &supported))?;
         request.reasoning.effort = Some(parsed);
     }
-    for (key, value) in record.members() {
-        if !matches!(key, "effort" | "summary" | "generate_summary") && Shape::of(value) != Shape::Null {
-            request.extra.insert(format!("reasoning.{key}"), value.to_owned());
-        }
-    }
+    let others = record.others(&["effort", "summary", "generate_summary"]);
+    request.extra.extend(others.into_iter().map(|(key, value)| (format!("reasoning.{key}"), value)));
     Ok(())
 }
 
@@ -146,8 +145,7 @@ fn model(root: &Record<'_, '_>) -> Result<String> {
 }
 
 fn extra(root: &Record<'_, '_>) -> Extra {
-    let unknown = root.members().filter(|(key, value)| !KNOWN.contains(key) && Shape::of(value) != Shape::Null);
-    let mut extra: Extra = unknown.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut extra = root.others(KNOWN);
     // Their default values ask for nothing.
     if extra.get("truncation").is_some_and(|value| value.get() == "\"disabled\"") {
         extra.remove("truncation");

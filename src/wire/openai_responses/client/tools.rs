@@ -32,7 +32,7 @@ fn decode_within(group: Option<&str>, node: &Node<'_, '_>, request: &mut ir::Req
                 continue;
             }
             _ => {
-                request.extra.insert(item.path().to_string(), raw.to_owned());
+                request.extra.insert(item.path().to_string(), item.raw().to_owned());
                 continue;
             }
         };

@@ -253,7 +253,7 @@ fn says_nothing(field: &str, value: &RawValue) -> bool {
     match (field, value.get()) {
         (_, "null") | ("store", "false") | ("stream_options", _) => true,
         ("logit_bias", text) => {
-            Shape::of(value) == Shape::Object && text.trim_matches(['{', '}', ' ', '\n']).is_empty()
+            Shape::of(value.get()) == Shape::Object && text.trim_matches(['{', '}', ' ', '\n']).is_empty()
         }
         ("modalities", text) => serde_json::from_str::<Vec<&str>>(text).is_ok_and(|all| all == ["text"]),
         _ => false,
