@@ -18,11 +18,11 @@ use axum::{
     response::Response,
     routing::{MethodRouter, post},
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, request::Parts};
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
-use super::{Place, PlaceResult, caller, place};
+use super::{Place, PlaceResult, place};
 use crate::{
     call::{Answer, AnswerBody, Caller, Failure, Inbound, Notes, Reservation},
     error::{Error, Result},
@@ -92,7 +92,7 @@ impl Exchange {
     pub(super) async fn read(&self, found: PlaceResult, request: Request) -> Result<Inbound> {
         let (mut parts, body) = request.into_parts();
         let limit = self.settings.body_limit;
-        let (place, caller) = match self.admitted(found, &parts) {
+        let (place, caller, key_header) = match self.admitted(found, &parts) {
             Ok(admitted) => admitted,
             Err(error) => return Err(extract::refused(&parts.headers, body, limit, error).await),
         };
@@ -101,7 +101,7 @@ impl Exchange {
         let probe = (self.endpoint.probe)(&head, &body)?;
         let strict = parts.headers.get(&X_SLUIS_STRICT).is_some_and(|value| value == "true");
         let model_limits = self.server.directory.model_limits(&probe.model);
-        self.tidy(&mut parts.headers);
+        self.tidy(&mut parts.headers, key_header);
         Ok(Inbound {
             id: self.arrival.id,
             dialect: self.endpoint.dialect.dialect(),
@@ -123,18 +123,20 @@ impl Exchange {
         })
     }
 
-    /// What is known before the body is read.
-    fn admitted(&self, found: PlaceResult, parts: &http::request::Parts) -> Result<(Place, Arc<Caller>)> {
+    /// What is known before the body is read, and which header the caller's key stands in.
+    fn admitted(&self, found: PlaceResult, parts: &Parts) -> Result<(Place, Arc<Caller>, Option<&'static HeaderName>)> {
         let place = place(&self.server, found, &parts.method, parts.uri.path())?;
         if self.server.lifecycle.is_draining() {
             return Err(Error::ShuttingDown);
         }
-        Ok((place, caller(&self.server, &parts.headers)?))
+        let presented = auth::presented(&parts.headers);
+        let caller = self.server.directory.caller(presented.map(|presented| presented.key))?;
+        Ok((place, caller, presented.map(|presented| presented.header)))
     }
 
     /// The key to the gateway goes no further (rule X4); the client's id does, once it is clean.
-    pub(super) fn tidy(&self, headers: &mut HeaderMap) {
-        if let Some(header) = auth::presented(headers).map(|presented| presented.header) {
+    pub(super) fn tidy(&self, headers: &mut HeaderMap, key_header: Option<&HeaderName>) {
+        if let Some(header) = key_header {
             headers.remove(header);
         }
         headers.remove(&X_CLIENT_REQUEST_ID);

@@ -36,7 +36,7 @@ use crate::{
     error::{Error, Result},
     framing::{DEFAULT_MAX_FRAME_BYTES, Framing},
     server::{
-        Server,
+        Server, auth,
         endpoints::{PlaceResult, caller, exchange::Exchange, place},
     },
     store::{Item, Status, Store, Stored},
@@ -116,7 +116,8 @@ async fn asked(server: Arc<Server>, found: PlaceResult, request: Request, asked:
     let exchange = Exchange::begin(&ENDPOINT, Arc::clone(&server), request.headers());
     let (mut parts, _) = request.into_parts();
     let question = read(&server, found, &parts, asked, exchange.id()).map(|question| {
-        exchange.tidy(&mut parts.headers);
+        let key_header = auth::presented(&parts.headers).map(|presented| presented.header);
+        exchange.tidy(&mut parts.headers, key_header);
         Question { headers: parts.headers, ..question }
     });
     let answer = match question {
