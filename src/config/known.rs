@@ -36,6 +36,9 @@ pub struct KnownKind {
     pub deployments: bool,
     /// Whether it may speak OpenAI's Responses.
     pub responses: bool,
+    /// Whether anything is known of a model of this kind, by the kind's name and the model's id. `None` where
+    /// nobody can tell.
+    pub knows: Option<fn(&str, &str) -> bool>,
 }
 
 /// One setting of a kind of provider.

@@ -61,6 +61,11 @@ pub fn facts(kind: &str, model: &str) -> Option<&'static ModelFacts> {
     std::iter::once(kind).chain(others).find_map(|kind| named(kind, model))
 }
 
+/// Whether there are facts of any model of this vendor or cloud.
+pub fn knows_any(kind: &str) -> bool {
+    SAME_MODELS.iter().any(|(cloud, _)| *cloud == kind) || of_provider(kind).next().is_some()
+}
+
 fn named(kind: &str, model: &str) -> Option<&'static ModelFacts> {
     TABLE.get(kind, model).or_else(|| TABLE.get(kind, undated(model)?))
 }
@@ -233,6 +238,8 @@ mod tests {
         assert_eq!(facts("openai", "gpt-6.2-sol").unwrap().prices.cached_input, None);
         assert_eq!(facts("zai", "glm-4.7-flash").unwrap().prices.input, Some(0.0));
         assert_eq!(facts("openai", "gpt-6.2-sol").unwrap().reasoning, Some(true));
+        assert!(knows_any("azure-anthropic") && knows_any("bedrock") && !knows_any("openai-compatible"));
+        assert!(facts("azure-anthropic", "claude-haiku-4-5").is_some());
     }
 
     #[test]

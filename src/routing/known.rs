@@ -2,7 +2,7 @@
 
 use crate::{
     config::{BUILTIN, Known, KnownKind, KnownSetting},
-    providers,
+    providers::{self, models},
 };
 
 /// Every type a provider may have, the embedded one aside: it needs no configuration.
@@ -19,6 +19,7 @@ pub fn known() -> Known {
         settings: settings(&kind),
         deployments: kind.deployments,
         responses: kind.responses,
+        knows: Some(|kind, model| !models::knows_any(kind) || models::facts(kind, model).is_some()),
     });
     Known { kinds: kinds.collect() }
 }

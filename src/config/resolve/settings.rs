@@ -39,11 +39,31 @@ pub(super) fn settings(set: &file::Provider, kind: &KnownKind, section: &Path, c
     let names =
         set.deployments.iter().filter_map(|(model, name)| Some((model.clone(), cx.text(&path.key(model), name)?)));
     settled.settings.deployments = names.collect();
-    let path = section.key("base-models");
-    let models = set.base_models.iter().filter_map(|(id, model)| Some((id.clone(), cx.text(&path.key(id), model)?)));
-    settled.settings.base_models = models.collect();
+    settled.settings.base_models = base_models(set, kind, section, cx);
     settled.settings.responses = set.responses.as_ref().and_then(|set| responses(set, kind, section, cx));
     settled
+}
+
+fn base_models(
+    set: &file::Provider,
+    kind: &KnownKind,
+    section: &Path,
+    cx: &mut Context<'_>,
+) -> BTreeMap<String, String> {
+    let section = section.key("base-models");
+    let mut models = BTreeMap::new();
+    for (id, model) in &set.base_models {
+        let path = section.key(id);
+        let Some(model) = cx.text(&path, model) else { continue };
+        if kind.knows.is_some_and(|knows| !knows(&kind.name, &model)) {
+            cx.warnings.push(format!(
+                "{path}: neither window nor price is known of `{model}`; is it spelled as `{}` spells it?",
+                kind.name
+            ));
+        }
+        models.insert(id.clone(), model);
+    }
+    models
 }
 
 fn responses(set: &file::Responses, kind: &KnownKind, section: &Path, cx: &mut Context<'_>) -> Option<Chosen> {

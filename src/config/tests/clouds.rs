@@ -36,6 +36,7 @@ fn known() -> Known {
         credentials: vec![CredentialKind::Key, CredentialKind::Entra],
         settings: vec![setting(Setting::Resource, &[], None), setting(Setting::ApiVersion, &["API_VERSION"], None)],
         deployments: true,
+        knows: Some(|kind, model| kind == "azure" && model.starts_with("gpt-")),
         ..KnownKind::default()
     };
     let plain = KnownKind {
@@ -183,6 +184,16 @@ fn a_key_alone_does_not_make_an_address() {
     assert_eq!(config.warnings, [expected]);
     let config = load_text("", [("AMAZON_KEY", "k"), ("AWS_REGION", "eu")]).unwrap();
     assert_eq!(config.providers["amazon"].base_url.as_deref(), Some("https://llm.eu.amazon.test"));
+}
+
+/// A model that nobody knows helps nobody: it is said, and taken all the same.
+#[test]
+fn a_base_model_that_is_not_known_is_warned_about() {
+    let text = "[providers.azure]\nresource = \"r\"\nbase-models = { a = \"gpt-5\", b = \"gtp-5\" }";
+    let config = load_text(text, []).unwrap();
+    assert_eq!(config.providers["azure"].settings.base("b"), "gtp-5");
+    let expected = "providers.azure.base-models.b: neither window nor price is known of `gtp-5`; is it spelled as `azure` spells it?";
+    assert_eq!(config.warnings, [expected]);
 }
 
 /// K2: each setting tells where it came from, and nothing shows a secret or where one lies.
