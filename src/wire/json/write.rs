@@ -5,7 +5,7 @@
 //! time; `serde_json` looks at each byte on its own, names included.
 //!
 //! Events stay on one line for every reader: some clients' line splitters also split at U+2028, U+2029
-//! and U+0085 (httpx, as observed November 2026), so [`line`] escapes these.
+//! and U+0085 (httpx, as observed November 2026), so [`line()`] escapes these.
 //!
 //! Cost: one pass over each string, one copy, no allocation but the buffer's.
 
