@@ -63,7 +63,10 @@ impl Rules {
             strip_name: self.strip_name && holds("\"name\""),
             flat_content: self.flat_content && holds("\"content\""),
             nine_char_ids: self.nine_char_ids && holds("\"tool_call"),
-            fill_reasoning: if holds("\"tool_calls\"") { self.fill_reasoning } else { Fill::None },
+            fill_reasoning: match self.fill_reasoning {
+                fill @ (Fill::Calls | Fill::All) if holds("\"tool_calls\"") => fill,
+                Fill::Calls | Fill::All | Fill::None => Fill::None,
+            },
             bare: self.bare && OTHERS.iter().any(|field| holds(field)),
         }
     }
