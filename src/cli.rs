@@ -16,7 +16,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 
 pub use self::{
     check::{Asks, Probed, check},
@@ -83,7 +83,7 @@ pub enum KeyCommand {
     /// The configuration keeps a hash, from which the key cannot be found out again.
     New {
         /// Whose key it is; it names the key in logs and error messages
-        #[arg(default_value = "default")]
+        #[arg(default_value = "default", value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
 }
@@ -241,7 +241,9 @@ mod tests {
         {
             assert_eq!(cli(words).place.config, Some("x.toml".into()), "{words}");
         }
-        assert!(Cli::try_parse_from(["sluis", "checkk"]).is_err());
+        for wrong in [&["sluis", "checkk"][..], &["sluis", "key", "new", ""]] {
+            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
