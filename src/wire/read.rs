@@ -34,7 +34,8 @@ pub struct Node<'a, 'p> {
 /// An object, and where it stands.
 #[derive(Debug)]
 pub struct Record<'a, 'p> {
-    object: Value<'a>,
+    /// A request is asked for some fifty members, most of which are not there.
+    members: Vec<(Cow<'a, str>, Value<'a>)>,
     path: Path<'p>,
 }
 
@@ -153,7 +154,7 @@ impl<'a, 'p> Node<'a, 'p> {
     /// Like [`Self::record`], naming what else would have been right.
     pub fn record_or(&self, expected: &str) -> Result<Record<'a, 'p>> {
         match self.shape() {
-            Shape::Object => Ok(Record { object: self.value, path: self.path }),
+            Shape::Object => Ok(Record { members: self.value.members(), path: self.path }),
             Shape::Null | Shape::Bool | Shape::Number | Shape::String | Shape::Array => Err(self.mistyped(expected)),
         }
     }
@@ -189,14 +190,15 @@ impl<'a, 'p> Node<'a, 'p> {
 impl<'a> Record<'a, 'static> {
     /// A whole body.
     pub fn of(document: &'a Document<'_>) -> Self {
-        Self { object: document.root(), path: Path::Root }
+        Self { members: document.root().members(), path: Path::Root }
     }
 }
 
 impl<'a, 'p> Record<'a, 'p> {
     pub fn get<'s>(&'s self, key: &'s str) -> Option<Node<'a, 's>> {
-        let value = self.object.get(key).filter(|value| value.text() != "null")?;
-        Some(Node { value, path: Path::Key(&self.path, key) })
+        // Of several equal names the last counts, as JSON parsers agree.
+        let (_, value) = self.members.iter().rev().find(|(name, _)| name == key)?;
+        (value.text() != "null").then_some(Node { value: *value, path: Path::Key(&self.path, key) })
     }
 
     pub fn require<'s>(&'s self, key: &'s str) -> Result<Node<'a, 's>> {
@@ -236,23 +238,21 @@ impl<'a, 'p> Record<'a, 'p> {
             .transpose()
     }
 
-    /// The last member whose name is right, where `name` is what it is called in errors if it was not
-    /// written so plainly.
-    pub fn find<'s>(&'s self, name: &'s str, is: impl Fn(&str) -> bool) -> Option<Node<'a, 's>> {
-        let (key, value) = self.members().filter(|(key, _)| is(key)).last()?;
-        let key = if let Cow::Borrowed(key) = key { key } else { name };
-        (value.text() != "null").then_some(Node { value, path: Path::Key(&self.path, key) })
+    /// The last member whose name is right.
+    pub fn find(&self, is: impl Fn(&str) -> bool) -> Option<Node<'a, '_>> {
+        let (key, value) = self.members.iter().rev().find(|(key, _)| is(key))?;
+        (value.text() != "null").then_some(Node { value: *value, path: Path::Key(&self.path, key) })
     }
 
     /// The members that are none of `known` and say something, as they were written.
     pub fn others(&self, known: &[&str]) -> BTreeMap<String, Box<RawValue>> {
-        let others = self.members().filter(|(key, value)| !known.contains(&&**key) && value.text() != "null");
-        others.map(|(key, value)| (key.into_owned(), value.raw().to_owned())).collect()
+        let others = self.members().filter(|(key, value)| !known.contains(key) && value.text() != "null");
+        others.map(|(key, value)| (key.to_owned(), value.raw().to_owned())).collect()
     }
 
     /// The members that are there, in order.
-    pub fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
-        self.object.members()
+    pub fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+        self.members.iter().map(|(name, value)| (&**name, *value))
     }
 
     pub fn path(&self) -> &Path<'p> {
@@ -319,6 +319,13 @@ mod tests {
         let root = Record::of(&document);
         assert_eq!(code_and_param(root.string("half")), (Some("invalid_value"), Some("half".into())));
         assert_eq!(root.string("whole").unwrap().as_deref(), Some("a\u{1f30d}"));
+    }
+
+    #[test]
+    fn of_equal_names_the_last_counts_however_it_is_written() {
+        let document = Document::parse(br#"{"a":1,"b":2,"\u0061":3,"b":null}"#).unwrap();
+        let root = Record::of(&document);
+        assert_eq!((root.count("a").unwrap(), root.count("b").unwrap()), (Some(3), None));
     }
 
     #[test]

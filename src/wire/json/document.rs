@@ -3,7 +3,7 @@
 //! [`Object`](super::Object) knows the members of one object, which is all that the byte path needs. A
 //! translator looks at everything, and would read the innermost text once for each level around it.
 //!
-//! Cost: one pass (`scan`), two `Vec`s of places; a member is found by comparing the names of its object.
+//! Cost: one pass (`scan`), two `Vec`s of places, and one of members for each object that is looked into.
 
 use std::borrow::Cow;
 
@@ -79,14 +79,6 @@ impl<'t> Document<'t> {
             true => unescaped(&format!("\"{name}\"")).map(|name| Cow::Owned(name.into_owned())).unwrap_or_default(),
         }
     }
-
-    /// Whether a member has this name.
-    fn is(&self, span: &Span, name: &str) -> bool {
-        match span.has_escapes {
-            false => (span.end - span.start) as usize == name.len() && self.text(*span) == name,
-            true => self.name(*span) == name,
-        }
-    }
 }
 
 // === impl Value ===
@@ -110,41 +102,23 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The members of an object, in order; nothing for other values.
-    pub fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
-        let document = self.document;
-        self.named().map(move |(name, value)| (document.name(name), value))
-    }
-
-    /// The value of a member; of several equal names the last, as JSON parsers agree.
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        let document = self.document;
-        let Inner { at: first, end, .. } = self.inner();
-        let spans = document.spans.get(first..end).filter(|_| self.begins_with(b'{'))?;
-        let (mut at, mut found) = (0, None);
-        // By hand, since a request is asked for some fifty members.
-        while let Some([member, value]) = spans.get(at..at + 2) {
-            if document.is(member, name) {
-                found = Some(Value { document, at: first + at + 1 });
-            }
-            at = value.next as usize - first;
+    /// The members of an object, in order; none for other values.
+    pub fn members(&self) -> Vec<(Cow<'a, str>, Value<'a>)> {
+        if !self.begins_with(b'{') {
+            return Vec::new();
         }
-        found
+        let (mut inner, mut members) = (self.inner(), Vec::with_capacity(8));
+        while inner.at < inner.end {
+            let name = self.document.name(self.document.span(inner.at));
+            inner.at += 1;
+            members.extend(inner.next().map(|value| (name, value)));
+        }
+        members
     }
 
     /// The items of an array; `None` for other values.
     pub fn items(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
         self.begins_with(b'[').then(|| self.inner())
-    }
-
-    fn named(&self) -> impl Iterator<Item = (Span, Value<'a>)> + use<'a> {
-        let mut inner = self.inner();
-        let is_object = self.begins_with(b'{');
-        std::iter::from_fn(move || {
-            let name = inner.document.span(inner.at);
-            inner.at += 1;
-            is_object.then(|| inner.next()).flatten().map(|value| (name, value))
-        })
     }
 
     fn begins_with(&self, byte: u8) -> bool {
@@ -194,7 +168,7 @@ mod tests {
             return items.map(rebuilt).collect::<Vec<_>>().into();
         }
         if value.text().starts_with('{') {
-            let members = value.members().map(|(name, value)| (name.into_owned(), rebuilt(value)));
+            let members = value.members().into_iter().map(|(name, value)| (name.into_owned(), rebuilt(value)));
             return members.collect::<serde_json::Map<_, _>>().into();
         }
         match value.str() {
@@ -238,11 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn names_with_escapes_and_repeated_ones_are_found() {
+    fn names_with_escapes_and_repeated_ones_are_there() {
         let document = Document::parse(br#"{"mod\u0065l":"a","x":{"y":1,"y":2}}"#).unwrap();
-        assert_eq!(document.root().get("model").unwrap().str().unwrap(), "a");
-        assert_eq!(document.root().get("x").unwrap().get("y").unwrap().text(), "2");
-        assert!(document.root().get("y").is_none() && document.root().get("x").unwrap().items().is_none());
+        let members = document.root().members();
+        let names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["model", "x"]);
+        let texts: Vec<&str> = members[1].1.members().iter().map(|(_, value)| value.text()).collect();
+        assert_eq!(texts, ["1", "2"]);
+        assert!(members[0].1.members().is_empty() && members[1].1.items().is_none());
     }
 
     #[test]

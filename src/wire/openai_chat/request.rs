@@ -215,7 +215,7 @@ pub(in crate::wire) fn user(
 
 pub(in crate::wire) fn metadata(node: &Node<'_, '_>) -> Result<BTreeMap<String, String>> {
     let pairs = node.record()?;
-    let keys: Vec<String> = pairs.members().map(|(key, _)| key.into_owned()).collect();
+    let keys: Vec<String> = pairs.members().map(|(key, _)| key.to_owned()).collect();
     let mut metadata = BTreeMap::new();
     for key in keys {
         if let Some(value) = pairs.string(&key)? {

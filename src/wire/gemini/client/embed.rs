@@ -161,7 +161,7 @@ fn text(request: &Fields<'_, '_>) -> Result<(String, Wish)> {
 fn refuse_unknown(holder: &Fields<'_, '_>) -> Result<()> {
     let unknown = holder.members().find(|(key, value)| !KNOWN.contains(&&*camel(key)) && value.text() != "null");
     let Some((key, _)) = unknown else { return Ok(()) };
-    let path = Path::Key(holder.path(), &key).to_string();
+    let path = Path::Key(holder.path(), key).to_string();
     Err(Error::invalid(format!("`{path}` is not supported here."), path, "unsupported_parameter"))
 }
 

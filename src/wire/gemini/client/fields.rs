@@ -76,11 +76,11 @@ impl<'a, 'p> Fields<'a, 'p> {
         self.0.path()
     }
 
-    pub(super) fn get<'s>(&'s self, name: &'s str) -> Option<Node<'a, 's>> {
-        self.0.find(name, |key| is(key, name))
+    pub(super) fn get<'s>(&'s self, name: &str) -> Option<Node<'a, 's>> {
+        self.0.find(|key| is(key, name))
     }
 
-    pub(super) fn require<'s>(&'s self, name: &'s str) -> Result<Node<'a, 's>> {
+    pub(super) fn require<'s>(&'s self, name: &str) -> Result<Node<'a, 's>> {
         self.get(name).ok_or_else(|| self.0.path().missing(name))
     }
 
@@ -115,7 +115,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     }
 
     /// The members that are there, under the names they were written with.
-    pub(super) fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
         self.0.members()
     }
 
@@ -123,7 +123,7 @@ impl<'a, 'p> Fields<'a, 'p> {
     /// default is not noted, and what a conversation repeats in every turn only once.
     pub(super) fn note(&self, path: &str, known: &[&str], extra: &mut Extra) {
         for (key, value) in self.members() {
-            let name = camel(&key);
+            let name = camel(key);
             if known.contains(&&*name) || matches!(value.text(), "null" | "false" | "[]" | "{}") {
                 continue;
             }

@@ -43,7 +43,7 @@ pub(super) fn decode(root: &Fields<'_, '_>, extra: &mut Extra) -> Result<Vec<Too
             })?;
         }
         for (key, value) in tool.members() {
-            match &*camel(&key) {
+            match &*camel(key) {
                 "functionDeclarations" => {}
                 _ if value.text() == "null" => {}
                 "googleSearch" | "googleSearchRetrieval" => own("web_search_options", "{}", extra),
