@@ -330,57 +330,30 @@ impl<S: Sink> Open<'_, '_, S> {
     }
 }
 
-impl<S: Sink> SerializeSeq for Open<'_, '_, S> {
-    type Ok = ();
-    type Error = Error;
+/// What is written as an array has one form, and serde four names for it.
+macro_rules! arrays {
+    ($($trait:ident::$add:ident),*) => {$(
+        impl<S: Sink> $trait for Open<'_, '_, S> {
+            type Ok = ();
+            type Error = Error;
 
-    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
+            fn $add<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<()> {
+                self.item(value)
+            }
 
-    fn end(self) -> Result<()> {
-        self.close()
-    }
+            fn end(self) -> Result<()> {
+                self.close()
+            }
+        }
+    )*};
 }
 
-impl<S: Sink> SerializeTuple for Open<'_, '_, S> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_element<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<()> {
-        self.close()
-    }
-}
-
-impl<S: Sink> SerializeTupleStruct for Open<'_, '_, S> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<()> {
-        self.close()
-    }
-}
-
-impl<S: Sink> SerializeTupleVariant for Open<'_, '_, S> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: ?Sized + Serialize>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<()> {
-        self.close()
-    }
-}
+arrays!(
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
+);
 
 impl<S: Sink> SerializeMap for Open<'_, '_, S> {
     type Ok = ();
